@@ -1,0 +1,36 @@
+//! The one encoding of everything that nodes send each other and keep on disk: bincode 2, standard configuration, with
+//! a limit on what decoding may allocate.
+//!
+//! Nothing else names bincode, so replacing it is a change to this file.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The most bytes that one decoded message may claim: a chunk of zone state with room to spare. Without it a short
+/// hostile message could ask for gigabytes.
+pub const MAX_DECODED: usize = 64 << 20;
+
+/// Bytes that are not the message expected. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error("malformed message: {0}")]
+pub struct DecodeError(String);
+
+/// Encodes a message.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(message, bincode::config::standard())
+        .expect("messages hold no maps of unknown length and writing to memory does not fail")
+}
+
+/// Decodes a message that fills `bytes` exactly.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match decode_prefix(bytes)? {
+        (message, used) if used == bytes.len() => Ok(message),
+        _ => Err(DecodeError("bytes left over at the end".to_owned())),
+    }
+}
+
+/// Decodes a message at the start of `bytes` and tells how many bytes it took.
+pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+    let config = bincode::config::standard().with_limit::<MAX_DECODED>();
+    bincode::serde::decode_from_slice(bytes, config).map_err(|error| DecodeError(error.to_string()))
+}

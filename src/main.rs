@@ -1,0 +1,3 @@
+//! The `grapevine` binary: parse, run, exit code.
+
+fn main() {}

@@ -1,0 +1,201 @@
+//! What can happen to a node, and what it wants done: the whole interface between the core and the shell.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::replica::{EditOrigin, Write};
+use crate::zone::{Change, Name, ZoneContent, ZoneSet};
+
+/// The clocks, read once by the shell for each event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Time since an arbitrary moment of this process; never goes back.
+    pub mono: Duration,
+    /// Milliseconds since 1970 by the wall clock; may jump. Only the hybrid logical clock and displays use it.
+    pub wall_ms: u64,
+}
+
+/// Names one local command until it is answered by [`Effect::Done`]. Chosen by the shell.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(pub u64);
+
+/// Names one request sent to a peer until its [`Event::Response`]. Chosen by the node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RequestId(pub u64);
+
+/// Names one [`Effect::Persist`] until its [`Event::Persisted`]. Chosen by the node; results may come in any order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PersistId(pub u64);
+
+/// Names one request received from a peer until [`Effect::Respond`]. Chosen by the shell.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InboundId(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The deadline of [`super::Node::next_deadline`] has come, or the first event of all.
+    Tick,
+    /// An authentic datagram came in; the payload is opened.
+    Datagram {
+        /// The sender's gossip address as the socket saw it.
+        from: SocketAddr,
+        /// The plain payload.
+        payload: Vec<u8>,
+    },
+    /// A peer asks something over a stream.
+    Request {
+        /// To answer by.
+        inbound: InboundId,
+        /// The plain payload.
+        payload: Vec<u8>,
+    },
+    /// A request that this node sent was answered, or failed (refused, cut, timed out).
+    Response {
+        /// Which request.
+        id: RequestId,
+        /// The plain payload, or why there is none.
+        result: Result<Vec<u8>, String>,
+    },
+    /// A person or a tool wants something changed on this node.
+    Command {
+        /// To answer by.
+        ticket: Ticket,
+        /// What is wanted.
+        command: Command,
+    },
+    /// The store kept, or could not keep, what it was asked to.
+    Persisted {
+        /// Which writes.
+        id: PersistId,
+        /// Why they were not kept; then nothing of them is on disk.
+        result: Result<(), String>,
+    },
+    /// The zone files were read, at start and once: what this node has to offer to a cluster or to start one from.
+    Files(Vec<ZoneContent>),
+    /// The daemon is about to stop: say good-bye to the members.
+    Leave,
+}
+
+/// Something to be done by the shell.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Seal and send one datagram.
+    SendDatagram {
+        /// A gossip address.
+        to: SocketAddr,
+        /// The plain payload, small enough for one packet once sealed.
+        payload: Vec<u8>,
+    },
+    /// Send a request over a stream and report back with [`Event::Response`], within [`super::REQUEST_TIMEOUT`].
+    SendRequest {
+        /// To report back by.
+        id: RequestId,
+        /// A gossip address.
+        to: SocketAddr,
+        /// The plain payload, of any size up to [`crate::codec::MAX_DECODED`].
+        payload: Vec<u8>,
+    },
+    /// Answer a peer's request.
+    Respond {
+        /// Which request.
+        inbound: InboundId,
+        /// The plain payload.
+        payload: Vec<u8>,
+    },
+    /// Keep these writes, all or none, after all earlier ones, and report back with [`Event::Persisted`].
+    Persist {
+        /// To report back by.
+        id: PersistId,
+        /// What to keep.
+        writes: Vec<Write>,
+    },
+    /// Serve these zones from now on.
+    Publish(Arc<ZoneSet>),
+    /// A command is finished.
+    Done {
+        /// Which command.
+        ticket: Ticket,
+        /// What came of it.
+        result: Result<Applied, CommandError>,
+    },
+    /// This node must not go on: end the process with this message.
+    Fatal(String),
+}
+
+/// A wish to change something.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Change a zone that exists.
+    Edit(Edit),
+    /// Make a zone of this content; its SOA's serial is the first serial.
+    Create {
+        /// The first content.
+        content: ZoneContent,
+        /// How it came in.
+        origin: EditOrigin,
+    },
+    /// Delete a zone on every node.
+    Delete {
+        /// Its origin.
+        zone: Name,
+    },
+}
+
+/// One atomic edit of one zone, before it is a batch.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// The zone's origin.
+    pub zone: Name,
+    /// What to change, relative to the current state. Steps that change nothing are left out of the batch.
+    pub changes: Vec<Change>,
+    /// A serial that a person wrote. Obeyed if it is newer than the current one (RFC 1982).
+    pub serial: Option<u32>,
+    /// How the edit came in.
+    pub origin: EditOrigin,
+    /// Free text for the zone's history.
+    pub note: String,
+}
+
+/// What came of a command: the zone as it now is on this node, on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// The zone's serial, 64 bits.
+    pub serial: u64,
+    /// The short hash of its version vector.
+    pub version: [u8; 8],
+    /// Whether anything changed.
+    pub changed: bool,
+}
+
+/// Why a command was refused. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CommandError {
+    /// No zone of that name.
+    #[error("no zone {0} here; `grapevine zones` lists those that are")]
+    NoSuchZone(Name),
+    /// A zone of that name exists already.
+    #[error("zone {0} exists already")]
+    ZoneExists(Name),
+    /// The node has not synced with its cluster yet.
+    #[error("this node has not reached its cluster yet and takes no edits until then")]
+    NotInitialised,
+    /// The edit could not be made durable.
+    #[error("the edit was not stored and is refused: {0}")]
+    NotStored(String),
+    /// The edit would make the zone illegal.
+    #[error("the edit is refused: {0}")]
+    Invalid(String),
+    /// A serial that is 2^31 or more ahead, which secondaries would take for older (RFC 1982).
+    #[error("serial {wanted} is more than 2^31-1 ahead of {current}: secondaries would take it for an older one")]
+    SerialJump {
+        /// The serial asked for.
+        wanted: u32,
+        /// The serial now.
+        current: u32,
+    },
+    /// Too many edits are waiting.
+    #[error("too many edits are waiting to be stored; try again")]
+    Busy,
+}

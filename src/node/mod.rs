@@ -1,0 +1,12 @@
+//! The daemon without I/O: one deterministic state machine that composes membership and replication.
+
+mod event;
+mod view;
+
+use std::time::Duration;
+
+pub use event::{Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Ticket};
+pub use view::{MemberState, MemberView, View, ZoneView};
+
+/// How long a request to a peer may take before it counts as failed.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,76 @@
+//! What the replica asks the store to keep, and what it gets back at start. The store carries it out; it decides nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ActorId, Batch, Hlc, IncarnationId};
+use crate::zone::Name;
+
+/// One write. Writes given together are kept together or not at all.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A batch that was applied, as the `position`th of its incarnation on this node, counted from 0 without gaps.
+    Journal {
+        /// Its place in the order of application.
+        position: u64,
+        /// The batch.
+        batch: Arc<Batch>,
+    },
+    /// The whole state of an incarnation, replacing any earlier one. Journal entries before `position` are contained.
+    Checkpoint {
+        /// The zone's name.
+        zone: Name,
+        /// Which incarnation.
+        incarnation: IncarnationId,
+        /// How many journal entries the state contains.
+        position: u64,
+        /// The encoded state, in order.
+        chunks: Vec<Arc<[u8]>>,
+        /// Journal entries before this position may be deleted.
+        keep_from: u64,
+    },
+    /// An incarnation is gone: its checkpoint and journal are deleted.
+    Forget {
+        /// Which incarnation.
+        incarnation: IncarnationId,
+    },
+    /// The facts about this node, replacing the earlier ones.
+    Facts(Facts),
+}
+
+/// What a node knows about itself across restarts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// This store's actor, from the first local edit on.
+    pub actor: Option<ActorId>,
+    /// The generation that the node last announced itself with.
+    pub generation: u64,
+    /// A logical time that no batch of this node has exceeded.
+    pub hlc: Hlc,
+    /// Whether the node has synced with the cluster or started one: from then on its replica, not its files, is the truth.
+    pub initialised: bool,
+    /// Gossip addresses of members seen last, to find the cluster again.
+    pub peers: Vec<SocketAddr>,
+}
+
+/// All that a store holds, read at start.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// The node's facts; the default for a new store.
+    pub facts: Facts,
+    /// Every incarnation.
+    pub zones: Vec<SavedZone>,
+}
+
+/// One incarnation as the store holds it.
+#[derive(Clone, Debug)]
+pub struct SavedZone {
+    /// Which incarnation.
+    pub incarnation: IncarnationId,
+    /// The chunks of the last checkpoint and how many journal entries it contains, if one was made.
+    pub checkpoint: Option<(u64, Vec<Arc<[u8]>>)>,
+    /// Journal entries that are still kept, by position, those that the checkpoint contains included.
+    pub journal: Vec<(u64, Arc<Batch>)>,
+}

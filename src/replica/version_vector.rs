@@ -1,0 +1,69 @@
+//! Version vectors: how many batches of each actor a state holds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ActorId, Dot};
+
+/// For each actor the sequence number of its last batch in a state. Batches apply in order, so the number stands for
+/// all before it, and equal vectors mean equal states.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct VersionVector(BTreeMap<ActorId, u64>);
+
+impl VersionVector {
+    /// The vector of a state without batches.
+    pub fn new() -> VersionVector {
+        VersionVector::default()
+    }
+
+    /// The last sequence number of an actor; 0 if it has none.
+    pub fn get(&self, actor: ActorId) -> u64 {
+        self.0.get(&actor).copied().unwrap_or(0)
+    }
+
+    /// Whether the batch is in the state.
+    pub fn contains(&self, dot: Dot) -> bool {
+        self.get(dot.actor) >= dot.seq
+    }
+
+    /// Whether every batch of `other` is in this state too.
+    pub fn includes(&self, other: &VersionVector) -> bool {
+        other.iter().all(|(actor, seq)| self.get(actor) >= seq)
+    }
+
+    /// Counts a batch in.
+    pub fn advance(&mut self, dot: Dot) {
+        let seq = self.0.entry(dot.actor).or_default();
+        *seq = dot.seq.max(*seq);
+    }
+
+    /// The least vector that includes both.
+    pub fn merge(&mut self, other: &VersionVector) {
+        for (actor, seq) in other.iter() {
+            self.advance(Dot { actor, seq });
+        }
+    }
+
+    /// All actors with their last sequence number, by actor.
+    pub fn iter(&self) -> impl Iterator<Item = (ActorId, u64)> {
+        self.0.iter().map(|(&actor, &seq)| (actor, seq))
+    }
+
+    /// How many batches the state holds: the part of the serial that grows.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// A short hash that names this version, as in a zone file's marker.
+    pub fn hash(&self) -> [u8; 8] {
+        let mut hasher = blake3::Hasher::new();
+        for (actor, seq) in self.iter() {
+            hasher.update(&actor.0);
+            hasher.update(&seq.to_be_bytes());
+        }
+        let mut short = [0; 8];
+        short.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        short
+    }
+}

@@ -1,0 +1,22 @@
+//! DNS data as it is served: names, record types, rdata, RRsets, zones and the set of zones.
+//!
+//! Pure values without I/O. A [`Zone`] is an immutable snapshot; an edit makes a new one that shares what it did not
+//! touch. Terms follow RFC 9499.
+
+mod content;
+mod name;
+mod name_table;
+pub mod rdata;
+mod record;
+mod rtype;
+mod serial;
+mod snapshot;
+mod zone_set;
+
+pub use content::{Change, RrsetContent, Soa, ZoneContent};
+pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, wire_name_len};
+pub use record::{Class, Rdata, Record, RecordKey};
+pub use rtype::{RecordType, UnknownType};
+pub use serial::{serial_gt, served_serial};
+pub use snapshot::{Node, Rrset, Zone, ZoneEditor};
+pub use zone_set::ZoneSet;
