@@ -15,6 +15,13 @@ pub const MAX_DECODED: usize = 64 << 20;
 #[error("malformed message: {0}")]
 pub struct DecodeError(String);
 
+impl DecodeError {
+    /// An error for bytes that decode but mean nothing here.
+    pub fn new(reason: &str) -> DecodeError {
+        DecodeError(reason.to_owned())
+    }
+}
+
 /// Encodes a message.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     bincode::serde::encode_to_vec(message, bincode::config::standard())

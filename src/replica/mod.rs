@@ -10,6 +10,8 @@ mod id;
 mod log;
 mod persist;
 mod projection;
+#[expect(clippy::module_inception, reason = "the module's one concept has its name")]
+mod replica;
 mod soa;
 mod state;
 mod transfer;
@@ -22,6 +24,7 @@ pub use digest::Digest;
 pub use edit::{EditError, EditRequest};
 pub use id::{ActorId, Dot, Hlc, IncarnationId, Stamp};
 pub use persist::{Facts, Saved, SavedZone, Write};
+pub use replica::{Changed, Replica, StageError, Staged, Summary};
 pub use state::{ApplyError, ZoneState};
 pub use transfer::StateError;
 pub use version_vector::VersionVector;

@@ -89,6 +89,13 @@ impl SoaRegisters {
         }
     }
 
+    /// The latest time of any field's write.
+    pub(super) fn newest_hlc(&self) -> Hlc {
+        let numbers = [&self.ttl, &self.refresh, &self.retry, &self.expire, &self.minimum].map(|field| field.stamp.hlc);
+        let names = [&self.mname, &self.rname].map(|field| field.stamp.hlc);
+        numbers.into_iter().chain(names).max().unwrap_or_default()
+    }
+
     /// The fields in which `wanted` differs from what is served now.
     pub(super) fn difference(&self, wanted: &Soa) -> SoaChange {
         fn differs<T: Clone + PartialEq>(now: &Register<T>, wanted: &T) -> Option<T> {

@@ -137,6 +137,16 @@ impl ZoneState {
         self.accumulator.finish(&codec::encode(&(&self.soa, self.base)))
     }
 
+    /// The latest time of any write that is live; this node's next edit must be later.
+    pub fn newest_hlc(&self) -> Hlc {
+        let rrsets = self.owners.values().flat_map(BTreeMap::values);
+        let stamps = rrsets.flat_map(|rrset| {
+            let records = rrset.records.iter().flat_map(|record| record.stamps.iter().map(|stamp| stamp.hlc));
+            records.chain(rrset.ttls.iter().map(|(stamp, _)| stamp.hlc))
+        });
+        stamps.max().unwrap_or_default().max(self.soa.newest_hlc())
+    }
+
     /// The stamps under which a record is live; empty if it is not.
     pub(super) fn stamps(&self, key: &RecordKey) -> &[Stamp] {
         self.rrset(&key.owner, key.rtype)
