@@ -97,7 +97,8 @@ impl Node {
         self.bootstrap.waited += LOOK_AROUND;
         self.arm(now.mono + LOOK_AROUND, Timer::Bootstrap);
         let alive: Vec<_> = self.membership.alive().map(|member| member.addr).collect();
-        let all_new = alive.iter().all(|addr| self.peers.get(*addr).is_some_and(|peer| peer.root.is_some() && !peer.initialised));
+        let all_new =
+            alive.iter().all(|addr| self.peers.get(*addr).is_some_and(|peer| peer.root.is_some() && !peer.initialised));
         let first = alive.iter().all(|addr| *addr > self.config.gossip);
         if self.bootstrap.waited >= GRACE && !alive.is_empty() && all_new && first {
             self.report(Severity::Info, "no member has zones yet: this node starts the cluster".to_owned());

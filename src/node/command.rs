@@ -43,12 +43,8 @@ impl Node {
         let actor = self.actor();
         match command {
             Command::Edit(edit) => {
-                let request = EditRequest {
-                    changes: &edit.changes,
-                    serial: edit.serial,
-                    origin: edit.origin,
-                    note: &edit.note,
-                };
+                let request =
+                    EditRequest { changes: &edit.changes, serial: edit.serial, origin: edit.origin, note: &edit.note };
                 self.replica.stage_edit(&edit.zone, &request, actor, now.wall_ms)
             }
             Command::Create { content, origin } => {

@@ -15,7 +15,7 @@ mod wire;
 
 use std::time::Duration;
 
-pub use event::{Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Ticket};
+pub use event::{Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket};
 pub use node::{Node, NodeConfig};
 pub use view::{MemberState, MemberView, View, ZoneView};
 

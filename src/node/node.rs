@@ -59,7 +59,6 @@ pub(super) enum Timer {
 }
 
 /// The daemon without I/O.
-#[derive(Debug)]
 pub struct Node {
     pub(super) config: NodeConfig,
     pub(super) membership: Membership,
@@ -93,14 +92,9 @@ impl Node {
     /// Brings a node to life with what its store kept. The effects of that come with the first event.
     pub fn new(config: NodeConfig, saved: Saved, now: Now) -> Node {
         let mut rng = StdRng::seed_from_u64(config.seed);
-        let facts =
-            Facts { generation: next_generation(saved.facts.generation, now.wall_ms), ..saved.facts.clone() };
-        let me = Identity {
-            addr: config.gossip,
-            generation: facts.generation,
-            name: config.name.clone(),
-            id: config.id,
-        };
+        let facts = Facts { generation: next_generation(saved.facts.generation, now.wall_ms), ..saved.facts.clone() };
+        let me =
+            Identity { addr: config.gossip, generation: facts.generation, name: config.name.clone(), id: config.id };
         let (seeds, peers) = (config.seeds.clone(), facts.peers.clone());
         let membership_rng = StdRng::seed_from_u64(rng.next_u64());
         let membership = Membership::new(me, config.settings.clone(), seeds, peers, membership_rng);

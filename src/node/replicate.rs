@@ -280,7 +280,8 @@ impl Node {
                 && digest != theirs.digest
                 && self.diverged.insert(theirs.incarnation)
             {
-                let message = format!("zone {zone}: content differs from a member's at the same version: {digest} here");
+                let message =
+                    format!("zone {zone}: content differs from a member's at the same version: {digest} here");
                 self.report(Severity::Error, message);
             }
         }
