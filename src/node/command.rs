@@ -55,8 +55,8 @@ impl Node {
     }
 
     fn persist_staged(&mut self, ticket: Option<Ticket>, staged: Staged) {
-        let id = self.next_persist();
-        let mut writes = self.take_unsaved();
+        let id = self.durability.next_id();
+        let mut writes = self.durability.unsaved();
         writes.extend(staged.writes.iter().cloned());
         self.staged.insert(id, (ticket, staged));
         self.effects.push(Effect::Persist { id, writes });
@@ -83,7 +83,7 @@ impl Node {
 
     pub(super) fn done(&mut self, ticket: Option<Ticket>, result: Result<Applied, CommandError>) {
         match (ticket, result) {
-            (Some(ticket), result) => self.effects.push(Effect::Done { ticket, result }),
+            (Some(ticket), result) => self.answer_when_published(Effect::Done { ticket, result }),
             (None, Err(error)) => self.report(super::Severity::Warn, format!("a zone was not taken over: {error}")),
             (None, Ok(_)) => {}
         }

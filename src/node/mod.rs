@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod command;
+mod durability;
 mod event;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
 mod node;
@@ -15,7 +16,9 @@ mod wire;
 
 use std::time::Duration;
 
-pub use event::{Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket};
+pub use event::{
+    Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket,
+};
 pub use node::{Node, NodeConfig};
 pub use view::{MemberState, MemberView, View, ZoneView};
 

@@ -9,21 +9,20 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
 use super::bootstrap::Bootstrap;
+use super::durability::Durability;
 use super::peers::Peers;
 use super::sessions::Sessions;
 use super::transfers::Transfers;
 use super::wire::{self, Datagram};
 use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket};
 use crate::membership::{Clock, Identity, Membership, Output, Settings, next_generation};
-use crate::replica::{ActorId, Facts, Replica, Saved, Staged, Write};
+use crate::replica::{ActorId, Facts, Replica, Saved, Staged};
 use crate::zone::ZoneSet;
 
 /// How often a random member is asked what it has, whatever was pushed. Push may fail; this may not.
 const ANTI_ENTROPY: Duration = Duration::from_secs(1);
 /// How soon a change of the zones is told to the members: several changes in a row are told once.
 const TELL_SOON: Duration = Duration::from_millis(10);
-/// How soon writes that could not be kept are tried again.
-const RETRY_WRITES: Duration = Duration::from_secs(1);
 /// How many commands may wait for a zone that has an edit under way.
 const MAX_COMMANDS: usize = 10_000;
 
@@ -76,11 +75,7 @@ pub struct Node {
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
     /// Edits of this node on their way to disk.
     pub(super) staged: BTreeMap<PersistId, (Option<Ticket>, Staged)>,
-    /// Writes of other nodes' edits on their way to disk, to be tried again if that fails.
-    saving: BTreeMap<PersistId, Vec<Write>>,
-    /// Writes that failed, in order. They go ahead of any later write.
-    unsaved: Vec<Write>,
-    persist_count: u64,
+    pub(super) durability: Durability,
     pub(super) telling: bool,
     pub(super) last_contact: Duration,
     /// Zones whose content differs from a peer's at equal versions, already reported.
@@ -115,9 +110,7 @@ impl Node {
             started_ms: now.wall_ms,
             commands: VecDeque::new(),
             staged: BTreeMap::new(),
-            saving: BTreeMap::new(),
-            unsaved: Vec::new(),
-            persist_count: 0,
+            durability: Durability::default(),
             telling: false,
             last_contact: now.mono,
             diverged: Default::default(),
@@ -166,6 +159,8 @@ impl Node {
     }
 
     fn start(&mut self, now: Now) {
+        // What was kept is served before anything else is asked of the disk.
+        self.publish();
         self.persist_facts();
         self.with_membership(now, |membership, clock, out| membership.start(clock, out));
         let first = ANTI_ENTROPY.mul_f64(self.rng.random::<f64>());
@@ -173,7 +168,6 @@ impl Node {
         if !self.bootstrap.is_done() {
             self.arm(now.mono + super::bootstrap::LOOK_AROUND, Timer::Bootstrap);
         }
-        self.publish();
     }
 
     fn receive(&mut self, from: SocketAddr, payload: &[u8], now: Now) {
@@ -280,67 +274,6 @@ impl Node {
 
     pub(super) fn report(&mut self, severity: Severity, message: String) {
         self.effects.push(Effect::Report { severity, message });
-    }
-
-    pub(super) fn publish(&mut self) {
-        let served = self.served();
-        self.effects.push(Effect::Publish(served));
-    }
-
-    /// Asks for writes that are not an edit of this node: they are tried until they are kept.
-    pub(super) fn persist(&mut self, writes: Vec<Write>) {
-        if writes.is_empty() {
-            return;
-        }
-        if !self.unsaved.is_empty() {
-            self.unsaved.extend(writes);
-            return;
-        }
-        let id = self.next_persist();
-        self.saving.insert(id, writes.clone());
-        self.effects.push(Effect::Persist { id, writes });
-    }
-
-    pub(super) fn persist_facts(&mut self) {
-        self.persist(vec![Write::Facts(self.facts.clone())]);
-    }
-
-    pub(super) fn next_persist(&mut self) -> PersistId {
-        self.persist_count += 1;
-        PersistId(self.persist_count)
-    }
-
-    fn retry_writes(&mut self) {
-        let writes = std::mem::take(&mut self.unsaved);
-        self.persist(writes);
-    }
-
-    fn on_persisted(&mut self, id: PersistId, result: Result<(), String>, now: Now) {
-        if let Some((ticket, staged)) = self.staged.remove(&id) {
-            match result {
-                Ok(()) => self.commit(ticket, staged, now),
-                Err(reason) => {
-                    self.replica.abandon(staged);
-                    self.done(ticket, Err(CommandError::NotStored(reason)));
-                }
-            }
-            self.pump_commands(now);
-        } else if let Some(writes) = self.saving.remove(&id)
-            && let Err(reason) = result
-        {
-            if self.unsaved.is_empty() {
-                let message = format!("edits of other nodes are served but not stored, and are tried again: {reason}");
-                self.report(Severity::Error, message);
-                self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
-            }
-            // Writes that were asked for earlier stay ahead of later ones.
-            self.unsaved.extend(writes);
-        }
-    }
-
-    /// The writes that must go ahead of an edit's own, because they failed earlier.
-    pub(super) fn take_unsaved(&mut self) -> Vec<Write> {
-        self.unsaved.clone()
     }
 
     pub(super) fn enqueue(&mut self, ticket: Option<Ticket>, command: Command, now: Now) {

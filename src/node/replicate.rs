@@ -59,7 +59,7 @@ impl Node {
             None => PUSH_FANOUT,
         };
         let targets: Vec<SocketAddr> = alive.sample(&mut self.rng, fanout).copied().collect();
-        let root = self.replica.root();
+        let root = self.durability.published_root();
         let mut datagrams = Vec::new();
         let (mut batches, mut bytes, mut ask) = (Vec::new(), 0, false);
         for batch in news {
@@ -92,7 +92,7 @@ impl Node {
     /// Tells members which version is held here.
     pub(super) fn tell(&mut self, ask: bool) {
         let alive: Vec<SocketAddr> = self.membership.alive().map(|member| member.addr).collect();
-        let payload = self.gossip(self.replica.root(), Vec::new(), ask);
+        let payload = self.gossip(self.durability.published_root(), Vec::new(), ask);
         let targets: Vec<SocketAddr> = alive.sample(&mut self.rng, TELL_FANOUT).copied().collect();
         self.effects.extend(targets.into_iter().map(|to| Effect::SendDatagram { to, payload: payload.clone() }));
     }
@@ -326,6 +326,7 @@ impl Node {
         if root == theirs {
             return Response::Same { initialised };
         }
+        let root = self.durability.published_root();
         Response::Summaries { root, initialised, zones: self.replica.summaries() }
     }
 }

@@ -34,7 +34,7 @@ impl Node {
     }
 
     fn member(&self, member: &Member) -> MemberView {
-        let root = self.replica.root();
+        let root = self.durability.published_root();
         MemberView {
             name: member.identity.name.clone(),
             gossip: member.identity.addr,
@@ -68,7 +68,7 @@ impl Node {
     }
 
     fn zone(&self, origin: &Name, zone: &ZoneReplica, conflicts: usize, live: usize, now: Now) -> ZoneView {
-        let (state, root) = (zone.state(), self.replica.root());
+        let (state, root) = (zone.state(), self.durability.published_root());
         let digest = state.digest();
         let same = self
             .membership
