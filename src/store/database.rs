@@ -60,18 +60,49 @@ impl Store {
     pub fn commit(&mut self, groups: &[&[Write]]) -> Result<(), StoreError> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => (self.opener)(&self.path).map_err(|error| explain(&self.path, error))?,
+            None => self.reopen()?,
         };
-        match commit::commit(&database, groups) {
-            Ok(()) => self.database = Some(database),
-            Err(commit::Failure::Gap { incarnation, position, expected }) => {
+        let length = self.file_length();
+        let failure = match commit::commit(&database, groups) {
+            Ok(()) => {
                 self.database = Some(database);
-                return Err(StoreError::Gap { incarnation, position, expected });
+                return Ok(());
             }
-            Err(commit::Failure::Damaged(what)) => return Err(StoreError::Damaged { path: self.path.clone(), what }),
-            Err(commit::Failure::Redb(source)) => return Err(StoreError::Write { path: self.path.clone(), source }),
+            Err(failure) => failure,
+        };
+        let path = self.path.clone();
+        match failure {
+            commit::Failure::Gap { incarnation, position, expected } => {
+                self.database = Some(database);
+                Err(StoreError::Gap { incarnation, position, expected })
+            }
+            commit::Failure::Damaged(what) => Err(StoreError::Damaged { path, what }),
+            commit::Failure::Redb(source) => {
+                drop(database);
+                if self.file_length() > length {
+                    self.give_back_room();
+                }
+                Err(StoreError::Write { path, source })
+            }
         }
-        Ok(())
+    }
+
+    fn reopen(&self) -> Result<Database, StoreError> {
+        (self.opener)(&self.path).map_err(|error| explain(&self.path, error))
+    }
+
+    /// Returns to a full disk what a write that did not fit has taken of it, which others may need more, such as the
+    /// zone files. If that fails too, the room stays with the file and serves a later write.
+    fn give_back_room(&mut self) {
+        if let Ok(mut database) = self.reopen()
+            && database.compact().is_ok()
+        {
+            self.database = Some(database);
+        }
+    }
+
+    fn file_length(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
     }
 }
 

@@ -1,33 +1,39 @@
 //! A disk that fills up, and one that fails in other ways.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use super::*;
+use crate::store::database::Opener;
 
-/// A file on a disk with room for its first so many bytes.
+/// A file on a disk with so many free blocks.
 #[derive(Debug)]
 struct SmallDisk {
     file: FileBackend,
-    room: Arc<AtomicU64>,
+    disk: Arc<Disk>,
 }
 
-impl SmallDisk {
-    fn open(path: &Path, room: Arc<AtomicU64>) -> Result<Database, DatabaseError> {
-        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-        Builder::new().create_with_backend(SmallDisk { file: FileBackend::new(file)?, room })
-    }
+#[derive(Debug)]
+struct Disk {
+    free_blocks: AtomicUsize,
+    /// The blocks that the file has.
+    blocks: Mutex<BTreeSet<u64>>,
+}
 
-    fn check(&self, end: u64) -> io::Result<()> {
-        match end > self.room.load(Ordering::SeqCst) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
-        }
+const BLOCK: u64 = 4096;
+
+impl SmallDisk {
+    fn open(path: &Path, disk: Arc<Disk>) -> Result<Database, DatabaseError> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+        Builder::new()
+            .set_check_integrity_on_open(true)
+            .create_with_backend(SmallDisk { file: FileBackend::new(file)?, disk })
     }
 }
 
@@ -42,6 +48,8 @@ impl StorageBackend for SmallDisk {
 
     // As on a real file system, growing a file takes no room: writing to it does.
     fn set_len(&self, len: u64) -> io::Result<()> {
+        let lost = self.disk.blocks.lock().expect("no panic").split_off(&len.div_ceil(BLOCK));
+        self.disk.free_blocks.fetch_add(lost.len(), Ordering::SeqCst);
         self.file.set_len(len)
     }
 
@@ -50,8 +58,17 @@ impl StorageBackend for SmallDisk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.check(offset + data.len() as u64)?;
-        self.file.write(offset, data)
+        for (index, bytes) in (0u64..).zip(data.chunks(BLOCK as usize)) {
+            let at = offset + index * BLOCK;
+            if self.disk.blocks.lock().expect("no panic").insert(at / BLOCK)
+                && self.disk.free_blocks.try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err()
+            {
+                self.disk.blocks.lock().expect("no panic").remove(&(at / BLOCK));
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.file.write(at, bytes)?;
+        }
+        Ok(())
     }
 
     fn close(&self) -> io::Result<()> {
@@ -59,23 +76,23 @@ impl StorageBackend for SmallDisk {
     }
 }
 
-fn small_disk() -> (TempDir, Store, Arc<AtomicU64>) {
+fn small_disk() -> (TempDir, Store, Arc<Disk>) {
     let directory = directory();
     drop(Store::open(directory.path()).expect("a new store"));
-    let room = Arc::new(AtomicU64::new(u64::MAX));
-    let opener = {
-        let room = room.clone();
-        Box::new(move |path: &Path| SmallDisk::open(path, room.clone()))
-    };
-    let (store, _) = Store::open_with(directory.path(), opener).expect("the store opens");
-    (directory, store, room)
+    let used = fs::metadata(directory.path().join("grapevine.redb")).expect("the file").len().div_ceil(BLOCK);
+    let disk =
+        Arc::new(Disk { free_blocks: AtomicUsize::new(usize::MAX / 2), blocks: Mutex::new((0..used).collect()) });
+    let (store, _) = Store::open_with(directory.path(), opener(&disk)).expect("the store opens");
+    (directory, store, disk)
 }
 
-/// Takes away all the room that the file does not use yet.
-fn fill_up(directory: &TempDir, room: &AtomicU64) {
-    let used = fs::metadata(directory.path().join("grapevine.redb")).expect("the file").len();
-    room.store(used, Ordering::SeqCst);
+fn opener(disk: &Arc<Disk>) -> Box<Opener> {
+    let disk = disk.clone();
+    Box::new(move |path: &Path| SmallDisk::open(path, disk.clone()))
 }
+
+/// Leaves room for small edits, but not for a large one.
+const SCARCE: usize = 256;
 
 fn large(position: u64) -> Write {
     Write::Journal { position, batch: batch(ZONE, position, 8 << 20) }
@@ -83,14 +100,16 @@ fn large(position: u64) -> Write {
 
 #[test]
 fn on_a_full_disk_an_edit_is_refused_and_what_was_kept_stays() {
-    let (directory, mut store, room) = small_disk();
+    let (directory, mut store, disk) = small_disk();
     store.commit(&[&[journal(ZONE, 0)]]).expect("there is room");
-    fill_up(&directory, &room);
+    disk.free_blocks.store(SCARCE, Ordering::SeqCst);
     let message = store.commit(&[&[large(1)]]).expect_err("the disk is full").to_string();
     assert!(message.contains("free some space"), "{message}");
     store.commit(&[&[large(1)]]).expect_err("it still is");
+    let free = disk.free_blocks.load(Ordering::SeqCst);
+    assert!(free > SCARCE / 2, "the failed writes keep all but {free} of {SCARCE} blocks");
     store.commit(&[&[journal(ZONE, 1)]]).expect("a small one fits");
-    room.store(u64::MAX, Ordering::SeqCst);
+    disk.free_blocks.store(usize::MAX / 2, Ordering::SeqCst);
     store.commit(&[&[large(2)]]).expect("there is room again");
     let (_store, saved) = reopen(store, &directory);
     assert_eq!(positions(&saved), [0, 1, 2]);
@@ -98,25 +117,20 @@ fn on_a_full_disk_an_edit_is_refused_and_what_was_kept_stays() {
 
 #[test]
 fn a_store_opens_and_reads_on_a_full_disk() {
-    let (directory, mut store, room) = small_disk();
+    let (directory, mut store, disk) = small_disk();
     store.commit(&[&[journal(ZONE, 0)]]).expect("there is room");
-    fill_up(&directory, &room);
+    disk.free_blocks.store(SCARCE, Ordering::SeqCst);
     store.commit(&[&[large(1)]]).expect_err("the disk is full");
     drop(store);
-    let full = room.load(Ordering::SeqCst);
-    let opener = Box::new(move |path: &Path| {
-        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-        let disk = SmallDisk { file: FileBackend::new(file)?, room: Arc::new(AtomicU64::new(full)) };
-        Builder::new().set_check_integrity_on_open(true).create_with_backend(disk)
-    });
-    let (_store, saved) = Store::open_with(directory.path(), opener).expect("the store opens");
+    disk.free_blocks.store(0, Ordering::SeqCst);
+    let (_store, saved) = Store::open_with(directory.path(), opener(&disk)).expect("the store opens");
     assert_eq!(positions(&saved), [0]);
 }
 
 #[test]
 fn the_writer_refuses_what_does_not_fit_and_what_builds_on_it() {
-    let (directory, store, room) = small_disk();
-    fill_up(&directory, &room);
+    let (directory, store, disk) = small_disk();
+    disk.free_blocks.store(SCARCE, Ordering::SeqCst);
     let other = IncarnationId([8; 16]);
     let (writer, mut reports) = Writer::start(store).expect("a thread");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -134,7 +148,7 @@ fn the_writer_refuses_what_does_not_fit_and_what_builds_on_it() {
             results
         };
         let first = ask(vec![(1, large(0)), (2, journal(ZONE, 1)), (3, journal(other, 0))]).await;
-        room.store(u64::MAX, Ordering::SeqCst);
+        disk.free_blocks.store(usize::MAX / 2, Ordering::SeqCst);
         (first, ask(vec![(4, large(0)), (5, journal(ZONE, 1))]).await)
     });
     assert_eq!(first, [(1, false), (2, false), (3, true)]);
