@@ -19,4 +19,5 @@ pub mod membership;
 pub mod metrics;
 pub mod node;
 pub mod replica;
+pub mod store;
 pub mod zone;
