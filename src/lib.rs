@@ -18,4 +18,5 @@ pub mod codec;
 pub mod metrics;
 pub mod node;
 pub mod replica;
+pub mod serve;
 pub mod zone;
