@@ -19,5 +19,6 @@ pub mod membership;
 pub mod metrics;
 pub mod node;
 pub mod replica;
+pub mod serve;
 pub mod store;
 pub mod zone;
