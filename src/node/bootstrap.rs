@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::node::{Node, Timer};
 use super::{Command, Now, Severity};
-use crate::replica::EditOrigin;
+use crate::replica::check_content;
 use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
 
 /// How often a node that has not synced yet looks whether it is on it to start the cluster.
@@ -69,12 +69,19 @@ impl Node {
         self.bootstrap.done = true;
         self.facts.initialised = true;
         self.persist_facts();
-        for content in files {
-            if self.is_unknown(&content.origin) {
-                self.enqueue(None, Command::Create { content, origin: EditOrigin::File }, now);
-            }
+        let unknown: Vec<ZoneContent> = files.into_iter().filter(|content| self.may_import(content)).collect();
+        if !unknown.is_empty() {
+            self.enqueue(None, Command::Import(unknown), now);
         }
         self.publish();
+    }
+
+    fn may_import(&mut self, content: &ZoneContent) -> bool {
+        if let Err(error) = check_content(content) {
+            self.report(Severity::Warn, format!("a zone file is not imported: {error}"));
+            return false;
+        }
+        self.is_unknown(&content.origin)
     }
 
     /// Whether the cluster never had a zone of this name. One that it deleted is known: an old file must not bring it

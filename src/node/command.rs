@@ -2,16 +2,17 @@
 
 use super::node::Node;
 use super::{Applied, Command, CommandError, Effect, Now, Ticket};
-use crate::replica::{EditError, EditRequest, Replica, StageError, Staged};
+use crate::replica::{EditError, EditOrigin, EditRequest, Replica, StageError, Staged, catalog_name};
 use crate::zone::Name;
 
 impl Command {
-    /// The zone that the command concerns.
-    pub fn zone(&self) -> &Name {
+    /// The zone that the command concerns; of an import, which is a node's first command, the first one.
+    pub fn zone(&self) -> Name {
         match self {
-            Command::Edit(edit) => &edit.zone,
-            Command::Create { content, .. } => &content.origin,
-            Command::Delete { zone } => zone,
+            Command::Edit(edit) => edit.zone.clone(),
+            Command::Create { content, .. } => content.origin.clone(),
+            Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
+            Command::Delete { zone } => zone.clone(),
         }
     }
 }
@@ -29,11 +30,11 @@ impl Node {
             match self.stage(&command, now) {
                 Ok(Some(staged)) => self.persist_staged(ticket, staged),
                 Ok(None) => {
-                    let result = self.applied(command.zone(), false);
+                    let result = self.applied(&command.zone(), false);
                     self.done(ticket, result);
                 }
                 Err(StageError::Busy) => held.push((ticket, command)),
-                Err(error) => self.done(ticket, Err(refusal(error, command.zone()))),
+                Err(error) => self.done(ticket, Err(refusal(error, &command.zone()))),
             }
         }
         self.commands = held.into();
@@ -48,7 +49,11 @@ impl Node {
                 self.replica.stage_edit(&edit.zone, &request, actor, now.wall_ms)
             }
             Command::Create { content, origin } => {
-                self.replica.stage_create(content, *origin, actor, now.wall_ms).map(Some)
+                let contents = std::slice::from_ref(content);
+                self.replica.stage_create(contents, *origin, actor, now.wall_ms).map(Some)
+            }
+            Command::Import(contents) => {
+                self.replica.stage_create(contents, EditOrigin::File, actor, now.wall_ms).map(Some)
             }
             Command::Delete { zone } => self.replica.stage_delete(zone, actor, now.wall_ms).map(Some),
         }

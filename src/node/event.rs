@@ -163,6 +163,8 @@ pub enum Command {
         /// How it came in.
         origin: EditOrigin,
     },
+    /// Make several zones at once, all or none: what a node brings into a cluster.
+    Import(Vec<ZoneContent>),
     /// Delete a zone on every node.
     Delete {
         /// Its origin.

@@ -24,7 +24,7 @@ pub use digest::Digest;
 pub use edit::{EditError, EditRequest};
 pub use id::{ActorId, Dot, Hlc, IncarnationId, Stamp};
 pub use persist::{Facts, Saved, SavedZone, Write};
-pub use replica::{Changed, Replica, StageError, Staged, Summary};
+pub use replica::{Changed, Replica, StageError, Staged, Summary, check_content};
 pub use state::{ApplyError, ZoneState};
 pub use transfer::StateError;
 pub use version_vector::VersionVector;

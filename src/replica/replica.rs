@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::digest::Accumulator;
 use super::state::{ApplyError, ZoneState};
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
     ActorId, Batch, Catalog, Digest, EditError, EditOrigin, EditRequest, Hlc, IncarnationId, Member, Saved, Stub,
-    VersionVector, Write, catalog_genesis,
+    VersionVector, Write, catalog_genesis, catalog_name,
 };
 use crate::zone::{Name, RecordType, ZoneContent, ZoneSet, serial_gt, served_serial};
 
@@ -24,6 +25,9 @@ pub struct Replica {
     listed: Catalog,
     zones: BTreeMap<IncarnationId, ZoneReplica>,
     served: Arc<ZoneSet>,
+    /// What each incarnation contributes to the root.
+    prints: BTreeMap<IncarnationId, [u8; 40]>,
+    root: Accumulator,
     /// Incarnations with a staged edit, and the journal position that it will have.
     staged: BTreeMap<IncarnationId, u64>,
     hlc: Hlc,
@@ -36,7 +40,7 @@ pub struct Staged {
     pub writes: Vec<Write>,
     zone: Name,
     batches: Vec<(u64, Arc<Batch>)>,
-    created: Option<ZoneState>,
+    created: Vec<ZoneReplica>,
 }
 
 /// Why an edit cannot be staged.
@@ -123,8 +127,13 @@ impl Replica {
         let hlc = zones.values().chain([&catalog]).map(|zone| zone.state().newest_hlc()).max().unwrap_or_default();
         let listed = Catalog::read(catalog.state());
         let served = Arc::default();
-        let mut replica = Replica { catalog, catalog_id, listed, zones, served, staged: BTreeMap::new(), hlc };
+        let (prints, root, staged) = (BTreeMap::new(), Accumulator::default(), BTreeMap::new());
+        let mut replica = Replica { catalog, catalog_id, listed, zones, served, prints, root, staged, hlc };
         replica.reread_catalog();
+        let here: Vec<_> = replica.zones.keys().copied().chain([catalog_id]).collect();
+        for incarnation in here {
+            replica.reprint(incarnation);
+        }
         (replica, alarms)
     }
 
@@ -181,14 +190,22 @@ impl Replica {
 
     /// One digest over all zones: nodes with equal roots hold the same.
     pub fn root(&self) -> Digest {
-        let mut hasher = blake3::Hasher::new();
-        for zone in std::iter::once(&self.catalog).chain(self.zones.values()) {
-            let (digest, version) = zone.fingerprint();
-            hasher.update(&zone.state().incarnation().0);
-            hasher.update(&digest.0);
-            hasher.update(&version);
+        self.root.finish(b"")
+    }
+
+    /// Keeps the root true to one incarnation, or to its absence.
+    fn reprint(&mut self, incarnation: IncarnationId) {
+        if let Some(old) = self.prints.remove(&incarnation) {
+            self.root.remove(&old);
         }
-        Digest(*hasher.finalize().as_bytes().first_chunk().expect("32 bytes have 16"))
+        let Some(zone) = self.get(incarnation) else { return };
+        let (digest, version) = zone.fingerprint();
+        let mut print = [0; 40];
+        print[..16].copy_from_slice(&incarnation.0);
+        print[16..32].copy_from_slice(&digest.0);
+        print[32..].copy_from_slice(&version);
+        self.root.add(&print);
+        self.prints.insert(incarnation, print);
     }
 
     /// Stages an edit of an existing zone; `None` if nothing would change.
@@ -205,37 +222,42 @@ impl Replica {
             writes: journal(&batches),
             zone: origin.clone(),
             batches,
-            created: None,
+            created: Vec::new(),
         }))
     }
 
-    /// Stages a new zone. Its serial continues above that of a deleted zone of the same name.
+    /// Stages new zones, all or none. The serial of one whose name was deleted before continues above the old one's.
     pub fn stage_create(
         &mut self,
-        content: &ZoneContent,
+        contents: &[ZoneContent],
         origin: EditOrigin,
         actor: ActorId,
         wall_ms: u64,
     ) -> Result<Staged, StageError> {
-        if self.listed.of(&content.origin).next().is_some() {
-            return Err(StageError::ZoneExists);
+        if self.staged.contains_key(&self.catalog_id) {
+            return Err(StageError::Busy);
         }
-        check_content(content)?;
-        let stub = self.listed.stub(&content.origin);
-        let serial = stub.map_or(content.soa.serial.into(), |stub| above(stub.serial, content.soa.serial));
-        let state = ZoneState::genesis(content, stub.map_or(1, |stub| stub.generation + 1), serial);
-        let member = Member {
-            origin: content.origin.clone(),
-            generation: stub.map_or(1, |stub| stub.generation + 1),
-            incarnation: state.incarnation(),
-        };
-        let note = format!("zone {} created", content.origin);
-        let changes = Catalog::list(&member);
+        let (mut changes, mut created) = (Vec::new(), Vec::new());
+        for content in contents {
+            if self.listed.of(&content.origin).next().is_some() {
+                return Err(StageError::ZoneExists);
+            }
+            check_content(content)?;
+            let stub = self.listed.stub(&content.origin);
+            let generation = stub.map_or(1, |stub| stub.generation + 1);
+            let serial = stub.map_or(content.soa.serial.into(), |stub| above(stub.serial, content.soa.serial));
+            let state = ZoneState::genesis(content, generation, serial);
+            let (origin, incarnation) = (content.origin.clone(), state.incarnation());
+            changes.extend(Catalog::list(&Member { origin, generation, incarnation }));
+            created.push(ZoneReplica::new(state, false));
+        }
+        let zone = contents.first().map_or_else(catalog_name, |content| content.origin.clone());
+        let note = format!("{} zones created, {zone} the first", contents.len());
         let request = EditRequest { changes: &changes, serial: None, origin, note: &note };
         let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
-        let mut writes = vec![ZoneReplica::new(state.clone(), false).checkpoint(None)];
+        let mut writes: Vec<Write> = created.iter_mut().map(|zone| zone.checkpoint(None)).collect();
         writes.extend(journal(&batches));
-        Ok(Staged { writes, zone: content.origin.clone(), batches, created: Some(state) })
+        Ok(Staged { writes, zone, batches, created })
     }
 
     /// Stages the deletion of a zone, in all its lives, on every node.
@@ -246,14 +268,16 @@ impl Replica {
         let note = format!("zone {origin} deleted");
         let request = EditRequest { changes: &changes, serial: None, origin: EditOrigin::Api, note: &note };
         let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
-        Ok(Staged { writes: journal(&batches), zone: origin.clone(), batches, created: None })
+        Ok(Staged { writes: journal(&batches), zone: origin.clone(), batches, created: Vec::new() })
     }
 
     /// Applies a staged edit whose writes are kept.
     pub fn commit(&mut self, staged: Staged) -> Changed {
         let mut changed = Changed { publish: true, ..Changed::default() };
-        if let Some(state) = staged.created {
-            self.zones.entry(state.incarnation()).or_insert_with(|| ZoneReplica::new(state, false));
+        for zone in staged.created {
+            let incarnation = zone.state().incarnation();
+            self.zones.entry(incarnation).or_insert(zone);
+            self.reprint(incarnation);
         }
         for (position, batch) in staged.batches {
             let incarnation = batch.incarnation;
@@ -345,6 +369,7 @@ impl Replica {
 
     /// What follows from a change to one incarnation: the served set, the catalog's consequences, a checkpoint.
     fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
+        self.reprint(incarnation);
         let in_flight = self.staged.get(&incarnation).copied();
         if let Some(zone) = self.get_mut(incarnation)
             && zone.wants_checkpoint()
@@ -370,6 +395,7 @@ impl Replica {
         let gone: Vec<_> = self.zones.keys().copied().filter(|id| !self.listed.contains(*id)).collect();
         for incarnation in &gone {
             self.zones.remove(incarnation);
+            self.reprint(*incarnation);
         }
         let origins: BTreeSet<&Name> = self.listed.members().map(|member| &member.origin).collect();
         let zones = origins.into_iter().filter_map(|origin| self.serving(origin)).map(|zone| zone.snapshot().clone());
@@ -392,7 +418,7 @@ fn above(last: u64, wanted: u32) -> u64 {
 }
 
 /// Whether a zone may begin with this content.
-fn check_content(content: &ZoneContent) -> Result<(), EditError> {
+pub fn check_content(content: &ZoneContent) -> Result<(), EditError> {
     let invalid = |reason: String| Err(EditError::Invalid(reason));
     if !content.rrsets.contains_key(&(content.origin.clone(), RecordType::NS)) {
         return invalid(format!("zone {} has no NS record at its apex", content.origin));
