@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{Listener, sys};
 
@@ -16,7 +16,7 @@ use super::{Listener, sys};
 const UDP_BUFFER_BYTES: usize = 1024 * 1024;
 /// Connections that wait to be accepted; the system caps it at `net.core.somaxconn`.
 const TCP_BACKLOG: i32 = 1024;
-/// How often another port is tried when the one free for UDP is taken for TCP.
+/// How often another port is tried when the one free for TCP is taken for UDP.
 const MAX_PORT_ATTEMPTS: usize = 32;
 /// How long a blocked receive lasts where nothing else wakes it.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -105,14 +105,16 @@ pub(super) struct Bound {
     pub(super) tcp: TcpListener,
 }
 
-/// Opens the UDP sockets and the TCP socket of a listener.
+/// Opens the UDP sockets and the TCP socket of a listener. TCP comes first: a process that shares an address finds out
+/// there that another does not, before its UDP sockets take queries away from it.
 pub(super) fn bind(listener: Listener, udp_workers: usize) -> Result<Bound, BindError> {
     let mut attempts = 1;
     loop {
-        let udp = bind_udp(listener, udp_workers)?;
-        let address = local_address(&udp[0], listener.address, "udp")?;
-        match bind_tcp(Listener { address, ..listener }, "tcp") {
-            Ok(tcp) => return Ok(Bound { address, udp, tcp }),
+        let tcp = bind_tcp(listener, "tcp")?;
+        let address = local_address(&SockRef::from(&tcp), listener.address, "tcp")?;
+        let exclusive = !listener.shared || listener.address.port() == 0;
+        match bind_udp(address, exclusive, udp_workers) {
+            Ok(udp) => return Ok(Bound { address, udp, tcp }),
             Err(BindError::InUse { .. }) if listener.address.port() == 0 && attempts < MAX_PORT_ATTEMPTS => {
                 attempts += 1;
             }
@@ -140,10 +142,8 @@ pub(super) fn bind_tcp(listener: Listener, protocol: &'static str) -> Result<Tcp
 ///
 /// Sockets that share a port must all carry SO_REUSEPORT, and any process of the same user that sets it may join them.
 /// So the first socket of an address that is not shared binds without the option, which fails if anyone has the port, and
-/// takes it on only then, for its siblings.
-fn bind_udp(listener: Listener, workers: usize) -> Result<Vec<Socket>, BindError> {
-    let exclusive = !listener.shared || listener.address.port() == 0;
-    let mut address = listener.address;
+/// takes it on only then, for its siblings. (TCP has one socket, which carries it only for a shared address.)
+fn bind_udp(address: SocketAddr, exclusive: bool, workers: usize) -> Result<Vec<Socket>, BindError> {
     let mut sockets = Vec::with_capacity(workers);
     for index in 0..workers.max(1) {
         let open = || {
@@ -155,9 +155,7 @@ fn bind_udp(listener: Listener, workers: usize) -> Result<Vec<Socket>, BindError
             set_udp_options(&socket, address)?;
             Ok(socket)
         };
-        let socket = open().map_err(|error| BindError::new(address, "udp", error))?;
-        address = local_address(&socket, address, "udp")?;
-        sockets.push(socket);
+        sockets.push(open().map_err(|error| BindError::new(address, "udp", error))?);
     }
     Ok(sockets)
 }

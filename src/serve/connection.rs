@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::frames::{self, Frames, TooLong};
-use super::responder::Responder;
+use super::responder::{Panicked, Responder};
 use crate::answer::{Outcome, Transfer, Transport};
-use crate::zone::{RecordType, ZoneSet, wire_name_len};
+use crate::metrics::Metrics;
+use crate::zone::{RecordType, wire_name_len};
 
 /// When this much is waiting to be written, nothing more is answered first. One response may go beyond it, so at most
 /// twice as much is held.
@@ -58,6 +59,8 @@ pub(super) enum End {
     SlowReader,
     #[error("a query longer than is taken, or shorter than a header")]
     NotDns,
+    #[error("a transfer could not be continued")]
+    BrokenTransfer,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -94,7 +97,7 @@ impl Connection {
         self.stream.set_nodelay(true)?;
         let result = self.converse(&stop).await;
         match &result {
-            Ok(()) | Err(End::Io(_)) => {}
+            Ok(()) | Err(End::BrokenTransfer | End::Io(_)) => {}
             Err(End::Idle) => self.responder.metrics.tcp_limited.inc(),
             Err(End::SlowReader | End::NotDns) => {
                 self.responder.metrics.tcp_limited.inc();
@@ -112,8 +115,11 @@ impl Connection {
         let mut deadline = Instant::now() + idle_timeout;
         let mut idle = pin!(tokio::time::sleep_until(deadline));
         loop {
-            self.answer_received()?;
-            self.continue_transfer();
+            if let Some(query) = self.answer_received()? {
+                self.begin_transfer(query).await?;
+                continue;
+            }
+            self.continue_transfer()?;
             if !self.output.is_empty() {
                 self.write().await?;
                 deadline = Instant::now() + idle_timeout;
@@ -144,66 +150,77 @@ impl Connection {
         }
     }
 
-    /// Answers what has arrived in whole, as far as the output has room.
-    fn answer_received(&mut self) -> Result<(), End> {
-        let responder = Arc::clone(&self.responder);
-        let zones = responder.zones();
-        let may_transfer = responder.may_transfer(self.client);
-        let (mut count, mut dropped) = (0, 0);
+    /// Answers what has arrived in whole, as far as the output has room, up to a query that may begin a transfer.
+    fn answer_received(&mut self) -> Result<Option<Vec<u8>>, End> {
+        let zones = self.responder.zones();
+        let mut tally = Tally::default();
+        let mut transfer = None;
         while self.output.len() < OUTPUT_BYTES
             && let Some(query) = self.input.next()?
         {
             if query.len() < HEADER {
                 return Err(End::NotDns);
             }
-            count += 1;
-            match responder.respond(&zones, query, Transport::Tcp, may_transfer, &mut self.response) {
-                Outcome::Respond => {
-                    if is_refused_transfer(query, &self.response) {
-                        responder.metrics.transfers_refused.inc();
-                    }
-                    frames::push(&mut self.output, &self.response);
-                }
-                Outcome::Drop => dropped += 1,
-                Outcome::Transfer(transfer) => match self.admission.admit_transfer() {
-                    Some(permit) => self.transfers.push_back(ActiveTransfer { transfer, _permit: permit }),
-                    None => {
-                        let query = query.to_vec();
-                        self.refuse_transfer(&zones, &query);
-                    }
-                },
+            tally.queries += 1;
+            if asks_for_transfer(query) {
+                transfer = Some(query.to_vec());
+                break;
+            }
+            match self.responder.respond(&zones, query, Transport::Tcp, false, &mut self.response) {
+                Outcome::Respond => frames::push(&mut self.output, &self.response),
+                Outcome::Drop | Outcome::Transfer(_) => tally.dropped += 1,
             }
         }
-        if count > 0 {
-            responder.metrics.queries_tcp.add(count);
-        }
-        if dropped > 0 {
-            responder.metrics.queries_dropped.add(dropped);
+        tally.count(&self.responder.metrics);
+        Ok(transfer)
+    }
+
+    /// Answers a query for a transfer. A client that is not allowed one, or comes when all are taken, gets the same
+    /// refusal; the latter will ask again, or another node.
+    async fn begin_transfer(&mut self, query: Vec<u8>) -> Result<(), End> {
+        let permit = self.admission.admit_transfer().filter(|_| self.responder.may_transfer(self.client));
+        let responder = Arc::clone(&self.responder);
+        let mut response = std::mem::take(&mut self.response);
+        let may_transfer = permit.is_some();
+        // Preparing a transfer takes time that grows with the zone, which other connections must not wait for. With the
+        // permits, the threads that do it are limited too.
+        let prepare = move || {
+            let zones = responder.zones();
+            let outcome = responder.respond(&zones, &query, Transport::Tcp, may_transfer, &mut response);
+            (outcome, response)
+        };
+        let outcome = if may_transfer {
+            tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other)?
+        } else {
+            self.responder.metrics.transfers_refused.inc();
+            prepare()
+        };
+        self.response = outcome.1;
+        match (outcome.0, permit) {
+            (Outcome::Transfer(transfer), Some(permit)) => {
+                self.transfers.push_back(ActiveTransfer { transfer, _permit: permit });
+            }
+            (Outcome::Respond, _) => frames::push(&mut self.output, &self.response),
+            (Outcome::Drop | Outcome::Transfer(_), _) => self.responder.metrics.queries_dropped.inc(),
         }
         Ok(())
     }
 
-    /// Answers a transfer query as if the client were not allowed: it will ask again, or ask another node.
-    fn refuse_transfer(&mut self, zones: &ZoneSet, query: &[u8]) {
-        self.responder.metrics.transfers_refused.inc();
-        let outcome = self.responder.respond(zones, query, Transport::Tcp, false, &mut self.response);
-        if let Outcome::Respond = outcome {
-            frames::push(&mut self.output, &self.response);
-        }
-    }
-
     /// Adds the next message of the transfer whose turn it is.
-    fn continue_transfer(&mut self) {
+    fn continue_transfer(&mut self) -> Result<(), End> {
         if self.output.len() >= OUTPUT_BYTES {
-            return;
+            return Ok(());
         }
-        let Some(mut active) = self.transfers.pop_front() else { return };
-        if active.transfer.next_message(&mut self.response) {
-            frames::push(&mut self.output, &self.response);
-            self.transfers.push_back(active);
-        } else {
-            self.responder.metrics.transfers.inc();
+        let Some(mut active) = self.transfers.pop_front() else { return Ok(()) };
+        match self.responder.next_message(&mut active.transfer, &mut self.response) {
+            Ok(true) => {
+                frames::push(&mut self.output, &self.response);
+                self.transfers.push_back(active);
+            }
+            Ok(false) => self.responder.metrics.transfers.inc(),
+            Err(Panicked) => return Err(End::BrokenTransfer),
         }
+        Ok(())
     }
 
     /// Writes all output. If more is to come, lets other tasks run and looks for queries that came meanwhile.
@@ -243,13 +260,27 @@ impl Connection {
     }
 }
 
-/// Whether a query for a transfer was answered with REFUSED.
-fn is_refused_transfer(query: &[u8], response: &[u8]) -> bool {
-    const REFUSED: u8 = 5;
-    if response.get(3).is_none_or(|flags| flags & 0x0f != REFUSED) {
-        return false;
+/// What one round adds to the counters.
+#[derive(Default)]
+struct Tally {
+    queries: u64,
+    dropped: u64,
+}
+
+impl Tally {
+    fn count(&self, metrics: &Metrics) {
+        if self.queries > 0 {
+            metrics.queries_tcp.add(self.queries);
+        }
+        if self.dropped > 0 {
+            metrics.queries_dropped.add(self.dropped);
+        }
     }
-    let question = &query[HEADER.min(query.len())..];
+}
+
+/// Whether the first question is for AXFR or IXFR.
+fn asks_for_transfer(query: &[u8]) -> bool {
+    let question = query.get(HEADER..).unwrap_or_default();
     let rtype = wire_name_len(question).ok().and_then(|length| question.get(length..length + 2));
     rtype.is_some_and(|rtype| [RecordType::AXFR, RecordType::IXFR].iter().any(|xfr| rtype == xfr.0.to_be_bytes()))
 }

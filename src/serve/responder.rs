@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 
-use crate::answer::{Context, Outcome, Server, Transport, answer};
+use crate::answer::{Context, Outcome, Server, Transfer, Transport, answer};
 use crate::metrics::Metrics;
 use crate::zone::ZoneSet;
 
@@ -21,6 +21,10 @@ pub(super) struct Responder {
     allow_transfer: Vec<IpNet>,
     pub(super) metrics: Arc<Metrics>,
 }
+
+/// The lookup panicked. It was counted and logged.
+#[derive(Debug)]
+pub(super) struct Panicked;
 
 impl Responder {
     pub(super) fn new(
@@ -56,6 +60,15 @@ impl Responder {
         outcome.unwrap_or_else(|_| {
             self.count_panic(query);
             Outcome::Drop
+        })
+    }
+
+    /// The next message of a transfer, as [`Transfer::next_message`].
+    pub(super) fn next_message(&self, transfer: &mut Transfer, response: &mut Vec<u8>) -> Result<bool, Panicked> {
+        // Unwind safety: neither is used again after a panic.
+        catch_unwind(AssertUnwindSafe(|| transfer.next_message(response))).map_err(|_| {
+            self.count_panic(&[]);
+            Panicked
         })
     }
 

@@ -414,3 +414,98 @@ fn set_option(socket: &impl AsFd, level: c_int, option: c_int, value: c_int) -> 
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn echo(batch: &mut Batch, socket: &UdpSocket) -> Sent {
+        batch.reply(socket, |datagram, response| {
+            response.clear();
+            response.extend_from_slice(datagram.bytes);
+            !response.is_empty()
+        })
+    }
+
+    fn client(server: SocketAddr) -> UdpSocket {
+        let client = UdpSocket::bind((if server.is_ipv4() { "127.0.0.1" } else { "::1" }, 0)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client.connect(server).unwrap();
+        client
+    }
+
+    #[test]
+    fn more_datagrams_than_a_batch_holds_come_back_in_several() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client(server.local_addr().unwrap());
+        let mut batch = Batch::new(false);
+        for round in 0..3u8 {
+            (0..BATCH as u8 + 5).for_each(|i| assert_eq!(client.send(&[round, i]).unwrap(), 2));
+            for expected in [BATCH, 5] {
+                assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), expected);
+                assert_eq!(echo(&mut batch, &server), Sent { sent: expected, failed: 0 });
+            }
+            assert_eq!(batch.receive(&server, Wait::No).unwrap(), 0);
+            for i in 0..BATCH as u8 + 5 {
+                let mut buffer = [0; 16];
+                let length = client.recv(&mut buffer).unwrap();
+                assert_eq!(buffer[..length], [round, i]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wildcard_socket_knows_the_address_asked_and_replies_from_it() {
+        for (wildcard, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
+            let server = UdpSocket::bind(wildcard).unwrap();
+            let asked: IpAddr = asked.parse().unwrap();
+            receive_destination(&server, asked.is_ipv6()).unwrap();
+            // A connected socket takes datagrams from the address it asked alone.
+            let client = client((asked, server.local_addr().unwrap().port()).into());
+            client.send(b"hello").unwrap();
+            let mut batch = Batch::new(true);
+            assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
+            let mut destination = None;
+            let sent = batch.reply(&server, |datagram, response| {
+                destination = datagram.destination;
+                assert_eq!(datagram.source, client.local_addr().unwrap());
+                response.extend_from_slice(datagram.bytes);
+                true
+            });
+            assert_eq!((destination, sent), (Some(asked), Sent { sent: 1, failed: 0 }));
+            assert_eq!(client.recv(&mut [0; 16]).unwrap(), 5);
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_was_cut_off_is_passed_over_and_the_others_are_not() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client(server.local_addr().unwrap());
+        for length in [MAX_DATAGRAM + 1, MAX_DATAGRAM, 1] {
+            client.send(&vec![7; length]).unwrap();
+        }
+        let mut batch = Batch::new(false);
+        assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 3);
+        assert_eq!(echo(&mut batch, &server), Sent { sent: 2, failed: 0 });
+        assert_eq!(client.recv(&mut [0; 8192]).unwrap(), MAX_DATAGRAM);
+    }
+
+    #[test]
+    fn shutting_a_socket_down_wakes_its_reader_and_loses_nothing_that_was_queued() {
+        let server = socket2::Socket::from(UdpSocket::bind("127.0.0.1:0").unwrap());
+        let address = server.local_addr().unwrap().as_socket().unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| Batch::new(false).receive(&server, Wait::ForOne).unwrap());
+            // Whether the reader sleeps already or is yet to come, it must not stay.
+            let _ = server.shutdown(std::net::Shutdown::Read);
+            assert_eq!(reader.join().unwrap(), 0);
+        });
+        client(address).send(b"late").unwrap();
+        let mut batch = Batch::new(false);
+        assert_eq!(batch.receive(&server, Wait::No).unwrap(), 1);
+        assert_eq!(batch.receive(&server, Wait::No).unwrap(), 0);
+    }
+}

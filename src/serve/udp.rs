@@ -136,7 +136,7 @@ impl Worker {
         let mut tally = Tally::default();
         let received = batch.len() as u64;
         let sent = batch.reply(&*self.socket, |datagram, response| {
-            if !self.is_answerable(&datagram) {
+            if !is_answerable(&datagram, self.address) {
                 return false;
             }
             let may_transfer = self.responder.may_transfer(datagram.source.ip());
@@ -167,21 +167,42 @@ impl Worker {
             }
         }
     }
+}
 
-    /// Whether a response could do good: not to port 0, not to everyone, and not to this very socket, which would have
-    /// the server talk to itself.
-    fn is_answerable(&self, datagram: &Datagram<'_>) -> bool {
-        let source = datagram.source;
-        let to_no_one = match source.ip() {
-            IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
-            IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
-        };
-        let own = datagram.destination.unwrap_or(self.address.ip());
-        source.port() != 0 && !to_no_one && (source.port() != self.address.port() || source.ip() != own)
-    }
+/// Whether a response could do good: not to port 0, not to everyone, and not to the very socket that was asked, which
+/// would have the server talk to itself.
+fn is_answerable(datagram: &Datagram<'_>, bound: SocketAddr) -> bool {
+    let source = datagram.source;
+    let to_no_one = match source.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
+    };
+    let own = datagram.destination.unwrap_or(bound.ip());
+    source.port() != 0 && !to_no_one && (source.port() != bound.port() || source.ip() != own)
 }
 
 /// Whether a response has TC set (RFC 1035 §4.1.1).
 fn is_truncated(response: &[u8]) -> bool {
     response.get(2).is_some_and(|flags| flags & 0x02 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_answered_that_would_loop_or_reach_no_one() {
+        let answerable = |source: &str, destination: Option<&str>, bound: &str| {
+            let [source, bound] = [source, bound].map(|text| text.parse().unwrap());
+            let destination = destination.map(|text| text.parse().unwrap());
+            is_answerable(&Datagram { bytes: &[], source, destination }, bound)
+        };
+        assert!(answerable("192.0.2.1:53", None, "192.0.2.2:53"));
+        assert!(answerable("192.0.2.1:1024", Some("192.0.2.1"), "0.0.0.0:53"));
+        assert!(!answerable("192.0.2.2:53", None, "192.0.2.2:53"), "the socket itself");
+        assert!(!answerable("[2001:db8::1]:53", Some("2001:db8::1"), "[::]:53"), "the socket itself, by wildcard");
+        for source in ["192.0.2.1:0", "0.0.0.0:5", "255.255.255.255:5", "224.0.0.1:5", "[::]:5", "[ff02::1]:5"] {
+            assert!(!answerable(source, None, "192.0.2.2:53"), "{source}");
+        }
+    }
 }
