@@ -16,6 +16,7 @@
 pub mod admin;
 pub mod answer;
 pub mod codec;
+pub mod config;
 pub mod gossip;
 pub mod membership;
 pub mod metrics;
