@@ -451,8 +451,8 @@ fn comment_or_literal(text: &str, in_word: bool) -> Option<usize> {
     if text.starts_with("/*") {
         return Some(block_comment(text));
     }
-    if text.starts_with('"') {
-        return Some(1 + closing(&text[1..], '"'));
+    if let Some(inside) = text.strip_prefix('"') {
+        return Some(1 + closing(inside, '"'));
     }
     if text.starts_with('\'') {
         return char_literal(text);
