@@ -29,6 +29,15 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// Decodes what this node itself encoded and whose bytes are proved unchanged: of any size.
+pub fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
+        Ok((message, used)) if used == bytes.len() => Ok(message),
+        Ok(_) => Err(DecodeError("bytes left over at the end".to_owned())),
+        Err(error) => Err(DecodeError(error.to_string())),
+    }
+}
+
 /// Decodes a message at the start of `bytes` and tells how many bytes it took.
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     let config = bincode::config::standard().with_limit::<MAX_DECODED>();
