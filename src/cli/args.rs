@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::panic::{self, UnwindSafe};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::{Exit, Failure};
-use super::{config, keygen, members, metrics, serve, status, version};
+use super::{config, keygen, members, metrics, serve, settings, status, version};
 use super::{zone_check, zone_decide, zone_delete, zone_wait, zones};
 use crate::admin::Decision;
 
@@ -21,7 +21,6 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Runs a node
     Serve(Box<serve::ServeArgs>),
     Config(Box<config::ConfigArgs>),
     Keygen(keygen::KeygenArgs),
@@ -52,7 +51,7 @@ pub fn run(args: impl IntoIterator<Item = OsString> + UnwindSafe) -> Exit {
         let advice = "please report it with the command that led to it";
         let _ = writeln!(std::io::stderr(), "grapevine: a fault of the program, {advice}: {info}");
     }));
-    panic::catch_unwind(|| match Cli::try_parse_from(args) {
+    panic::catch_unwind(|| match parse(args) {
         Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| failure.report()),
         Err(error) => {
             // Help and the version go to standard output and are no errors; clap knows which is which. A closed
@@ -62,6 +61,18 @@ pub fn run(args: impl IntoIterator<Item = OsString> + UnwindSafe) -> Exit {
         }
     })
     .unwrap_or(Exit::Internal)
+}
+
+fn command() -> clap::Command {
+    ["serve", "config"]
+        .into_iter()
+        .fold(Cli::command(), |command, name| command.mut_subcommand(name, settings::describe))
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 fn dispatch(command: Command) -> Result<Exit, Failure> {
@@ -84,12 +95,10 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -6,20 +6,23 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
+use super::settings;
 use crate::admin::Client;
+use crate::config::Overrides;
 
 /// The socket's name in a data directory.
 const SOCKET_NAME: &str = "grapevine.sock";
 
-/// Where a daemon started without flags keeps its data.
-const DEFAULT_DATA_DIR: &str = "./data";
-
 /// Which daemon.
 #[derive(Args, Debug)]
 pub(super) struct ControlArgs {
-    /// The daemon's control socket, or the data directory that it is in [default: ./data/grapevine.sock]
+    /// The daemon's control socket, or the data directory that it is in [default: as the configuration says, which
+    /// without a file is data/grapevine.sock]
     #[arg(long, value_name = "PATH", env = "GRAPEVINE_CONTROL", hide_env_values = true)]
     control: Option<PathBuf>,
+    /// The daemon's configuration file, to find its control socket by
+    #[arg(long, value_name = "FILE", conflicts_with = "control")]
+    config: Option<PathBuf>,
 }
 
 /// Whether to print JSON.
@@ -32,17 +35,17 @@ pub(super) struct JsonArgs {
 
 impl ControlArgs {
     /// A client of the daemon.
-    pub(super) fn client(&self) -> Client {
-        Client::new(&socket_path(self.control.as_deref()))
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let path = match &self.control {
+            Some(path) => socket_at(path),
+            None => settings::load(&Overrides { config: self.config.clone(), ..Overrides::default() })?.control,
+        };
+        Ok(Client::new(&path))
     }
 }
 
-fn socket_path(given: Option<&Path>) -> PathBuf {
-    match given {
-        None => Path::new(DEFAULT_DATA_DIR).join(SOCKET_NAME),
-        Some(path) if path.is_dir() => path.join(SOCKET_NAME),
-        Some(path) => path.to_owned(),
-    }
+fn socket_at(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(SOCKET_NAME) } else { path.to_owned() }
 }
 
 /// Runs one request to its end.
@@ -61,8 +64,7 @@ mod tests {
     #[test]
     fn a_data_directory_stands_for_the_socket_in_it() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        assert_eq!(socket_path(Some(directory.path())), directory.path().join("grapevine.sock"));
-        assert_eq!(socket_path(Some(Path::new("/run/x.sock"))), Path::new("/run/x.sock"));
-        assert_eq!(socket_path(None), Path::new("./data/grapevine.sock"));
+        assert_eq!(socket_at(directory.path()), directory.path().join("grapevine.sock"));
+        assert_eq!(socket_at(Path::new("/run/x.sock")), Path::new("/run/x.sock"));
     }
 }

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_cause_is_told_once() {
-        let text = |words| Failure::new(Exit::No, Outer { words, source: io::Error::other("disk on fire") }).to_string();
+        let text =
+            |words| Failure::new(Exit::No, Outer { words, source: io::Error::other("disk on fire") }).to_string();
         assert_eq!(text("cannot write"), "cannot write\n  cause: disk on fire");
         assert_eq!(text("cannot write: disk on fire"), "cannot write: disk on fire");
     }

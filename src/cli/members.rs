@@ -17,8 +17,12 @@ pub(super) struct MembersArgs {
 }
 
 pub(super) fn run(args: &MembersArgs) -> Result<Exit, Failure> {
-    let members = ask(args.control.client().status())?.view.members;
-    if args.json.json { print_json(&members)? } else { print(&render(&members, now_ms()))? }
+    let members = ask(args.control.client()?.status())?.view.members;
+    if args.json.json {
+        print_json(&members)?
+    } else {
+        print(&render(&members, now_ms()))?
+    }
     Ok(Exit::Ok)
 }
 

@@ -16,8 +16,12 @@ pub(super) struct MetricsArgs {
 }
 
 pub(super) fn run(args: &MetricsArgs) -> Result<Exit, Failure> {
-    let page = ask(args.control.client().metrics())?;
-    if args.json.json { print_json(&samples(&page))? } else { print(&page)? }
+    let page = ask(args.control.client()?.metrics())?;
+    if args.json.json {
+        print_json(&samples(&page))?
+    } else {
+        print(&page)?
+    }
     Ok(Exit::Ok)
 }
 

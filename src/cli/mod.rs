@@ -13,6 +13,7 @@ mod members;
 mod metrics;
 mod output;
 mod serve;
+mod settings;
 mod status;
 mod table;
 mod version;

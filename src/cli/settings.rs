@@ -1,68 +1,112 @@
 //! The flags that set how a node runs; `serve` obeys them and `config` shows what comes of them.
+//!
+//! What each is for stands in [`SETTINGS`], from where [`describe`] takes it into `--help`.
 
 use std::path::PathBuf;
+
+use super::exit::{Exit, Failure};
+use crate::config::{Config, Overrides, SETTINGS};
 
 /// How the node runs. A flag counts more than the configuration file, and that more than the default.
 #[derive(clap::Args, Debug)]
 pub(super) struct SettingsArgs {
-    /// The configuration file (TOML)
+    /// The configuration file [default: grapevine.toml here, or /etc/grapevine/grapevine.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// This node's name, unique in its cluster
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The cluster's name; nodes of another one are not listened to
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// Answer DNS here, over UDP and TCP (repeat for more)
+    #[arg(long, value_name = "DIR")]
+    zones: Option<String>,
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    #[arg(long, value_name = "PATH", env = "GRAPEVINE_CONTROL", hide_env_values = true)]
+    control: Option<String>,
     #[arg(long, value_name = "ADDR:PORT")]
     dns: Vec<String>,
-    /// Answer DNS here too, an address that several nodes share (repeat for more)
     #[arg(long, value_name = "ADDR:PORT")]
     anycast: Vec<String>,
-    /// Answer DNS over TLS here
-    #[arg(long, value_name = "ADDR:PORT")]
-    tls: Option<String>,
-    /// The certificate chain for DNS over TLS (PEM)
-    #[arg(long, value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
-    /// The private key for DNS over TLS (PEM)
-    #[arg(long, value_name = "FILE")]
-    tls_key: Option<PathBuf>,
-    /// Talk to the other nodes here
+    #[arg(long, value_name = "NETWORK")]
+    allow_transfer: Vec<String>,
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
     #[arg(long, value_name = "ADDR:PORT")]
     gossip: Option<String>,
-    /// Tell the other nodes this address instead of the one gossip is bound to
     #[arg(long, value_name = "ADDR:PORT")]
     advertise: Option<String>,
-    /// Join the cluster of this node, by name or address (repeat for more)
     #[arg(long, value_name = "HOST:PORT")]
     join: Vec<String>,
-    /// The cluster's key, as `grapevine keygen` makes it
     #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-    /// Gossip without a key beyond loopback: anybody who reaches the port can change the zones
+    key_file: Option<String>,
     #[arg(long)]
     insecure: bool,
-    /// The directory of the zone files
-    #[arg(long, value_name = "DIR")]
-    zones: Option<PathBuf>,
-    /// The directory of the node's state
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The control socket [default: grapevine.sock in the data directory]
-    #[arg(long, value_name = "PATH", env = "GRAPEVINE_CONTROL", hide_env_values = true)]
-    control: Option<PathBuf>,
-    /// Who may transfer zones (AXFR), as an address or a network (repeat for more)
-    #[arg(long, value_name = "NET")]
-    allow_transfer: Vec<String>,
-    /// Threads that answer DNS over UDP [default: one for each core]
-    #[arg(long, value_name = "N")]
-    workers: Option<usize>,
-    /// What to log: error, warn, info, debug, trace, or a filter such as grapevine::gossip=debug
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// How to log: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+}
+
+impl SettingsArgs {
+    /// The configuration in force, or everything that is wrong with it.
+    pub(super) fn load(self) -> Result<Config, Failure> {
+        load(&Overrides {
+            config: self.config,
+            name: self.name,
+            cluster: self.cluster,
+            zones: self.zones,
+            data: self.data,
+            control: self.control,
+            dns: self.dns,
+            anycast: self.anycast,
+            allow_transfer: self.allow_transfer,
+            workers: self.workers,
+            gossip: self.gossip,
+            advertise: self.advertise,
+            join: self.join,
+            key_file: self.key_file,
+            insecure: self.insecure,
+            log_level: self.log_level,
+            log_format: self.log_format,
+        })
+    }
+}
+
+/// Reads the configuration.
+pub(super) fn load(overrides: &Overrides) -> Result<Config, Failure> {
+    Config::load(overrides).map_err(|errors| {
+        let list: String = errors.0.iter().map(|error| format!("\n  {error}")).collect();
+        Failure::say(Exit::Usage, format_args!("the configuration is wrong:{list}"))
+    })
+}
+
+/// Puts the help of each setting to its flag.
+pub(super) fn describe(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let flag = arg.get_long().map(|long| format!("--{long}"));
+        let setting = SETTINGS.iter().find(|setting| setting.flag.is_some() && setting.flag == flag.as_deref());
+        let Some(setting) = setting else { return arg };
+        let repeat = if matches!(arg.get_action(), clap::ArgAction::Append) { "; may be repeated" } else { "" };
+        arg.help(format!("{}{repeat}", setting.help.trim_end_matches('.')))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Args;
+
+    use super::*;
+
+    #[test]
+    fn every_setting_with_a_flag_has_one_here_and_no_flag_is_without_help() {
+        let command = describe(SettingsArgs::augment_args(clap::Command::new("serve")));
+        let flags: BTreeSet<String> =
+            command.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
+        let mut expected: BTreeSet<String> = SETTINGS.iter().filter_map(|s| s.flag.map(str::to_owned)).collect();
+        expected.insert("--config".to_owned());
+        assert_eq!(flags, expected);
+        assert!(command.get_arguments().all(|arg| arg.get_help().is_some()));
+    }
 }

@@ -19,21 +19,21 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
-    let status = ask(args.control.client().status())?;
-    if args.json.json { print_json(&status)? } else { print(&render(&status, now_ms()))? }
+    let status = ask(args.control.client()?.status())?;
+    if args.json.json {
+        print_json(&status)?
+    } else {
+        print(&render(&status, now_ms()))?
+    }
     Ok(Exit::Ok)
 }
 
 fn render(status: &Status, now_ms: u64) -> String {
     let (view, process) = (&status.view, &status.process);
-    let addresses =
-        |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let addresses = |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut lines = vec![
         ("node", format!("{} in cluster {}", view.name, view.cluster)),
-        (
-            "process",
-            format!("{}, version {}, up {}", process.pid, process.version, span(status.uptime_ms / 1000)),
-        ),
+        ("process", format!("{}, version {}, up {}", process.pid, process.version, span(status.uptime_ms / 1000))),
         ("dns", addresses(&process.dns)),
         ("gossip", view.gossip.to_string()),
         ("zone files", process.zones_dir.display().to_string()),

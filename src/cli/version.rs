@@ -20,6 +20,10 @@ struct Version {
 
 pub(super) fn run(args: &VersionArgs) -> Result<Exit, Failure> {
     let version = env!("CARGO_PKG_VERSION");
-    if args.json.json { print_json(&Version { version })? } else { print(&format!("grapevine {version}\n"))? }
+    if args.json.json {
+        print_json(&Version { version })?
+    } else {
+        print(&format!("grapevine {version}\n"))?
+    }
     Ok(Exit::Ok)
 }

@@ -66,7 +66,8 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| {
             Failure::say(Exit::No, format_args!("cannot read the directory {}: {error}", path.display()))
         })?;
-        let mut found: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| is_zone_file(path)).collect();
+        let mut found: Vec<PathBuf> =
+            entries.into_iter().map(|entry| entry.path()).filter(|path| is_zone_file(path)).collect();
         if found.is_empty() {
             let message = format!("{} has no *{SUFFIX} files", path.display());
             return Err(Failure::say(Exit::No, message));

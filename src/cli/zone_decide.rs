@@ -18,7 +18,7 @@ pub(super) struct ZoneDecideArgs {
 }
 
 pub(super) fn run(args: &ZoneDecideArgs, decision: Decision) -> Result<Exit, Failure> {
-    let decided = ask(args.control.client().decide(&args.origin, decision))?;
+    let decided = ask(args.control.client()?.decide(&args.origin, decision))?;
     if args.json.json {
         print_json(&decided)?;
     } else {

@@ -25,7 +25,7 @@ pub(super) struct ZoneDeleteArgs {
 }
 
 pub(super) fn run(args: &ZoneDeleteArgs) -> Result<Exit, Failure> {
-    let client = args.control.client();
+    let client = args.control.client()?;
     if !args.yes && io::stdin().is_terminal() {
         let zone = ask(client.zone(&args.origin))?.zone;
         if !confirm(&format!("Delete {} with {} records on every node?", args.origin, zone.records))? {
@@ -36,7 +36,10 @@ pub(super) fn run(args: &ZoneDeleteArgs) -> Result<Exit, Failure> {
     if args.json.json {
         print_json(&deleted)?;
     } else {
-        print(&format!("{} is deleted here (last serial {}); the other nodes follow\n", deleted.origin, deleted.serial))?;
+        print(&format!(
+            "{} is deleted here (last serial {}); the other nodes follow\n",
+            deleted.origin, deleted.serial
+        ))?;
     }
     Ok(Exit::Ok)
 }

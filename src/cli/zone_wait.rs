@@ -35,7 +35,7 @@ pub(super) struct ZoneWaitArgs {
 
 pub(super) fn run(args: &ZoneWaitArgs) -> Result<Exit, Failure> {
     let condition = Condition { converged: args.converged, live: args.live, serial: args.serial };
-    let report = ask(args.control.client().wait(&args.origin, condition, args.timeout))?;
+    let report = ask(args.control.client()?.wait(&args.origin, condition, args.timeout))?;
     if args.json.json {
         print_json(&report)?;
         return Ok(if report.reached { Exit::Ok } else { Exit::No });

@@ -27,7 +27,7 @@ pub(super) struct ZonesArgs {
 }
 
 pub(super) fn run(args: &ZonesArgs) -> Result<Exit, Failure> {
-    let client = args.control.client();
+    let client = args.control.client()?;
     match &args.origin {
         Some(origin) => {
             let zone = ask(client.zone(origin))?;
