@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 /// hostile message could ask for gigabytes.
 pub const MAX_DECODED: usize = 64 << 20;
 
+/// The most bytes that a message in one datagram may claim when decoded: several datagrams' worth, and no more.
+pub const MAX_DECODED_DATAGRAM: usize = 16 << 10;
+
 /// Bytes that are not the message expected. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[error("malformed message: {0}")]
@@ -41,5 +44,11 @@ pub fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 /// Decodes a message at the start of `bytes` and tells how many bytes it took.
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     let config = bincode::config::standard().with_limit::<MAX_DECODED>();
+    bincode::serde::decode_from_slice(bytes, config).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// As [`decode_prefix`], for what came in a datagram: it may claim no more than [`MAX_DECODED_DATAGRAM`].
+pub fn decode_datagram_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+    let config = bincode::config::standard().with_limit::<MAX_DECODED_DATAGRAM>();
     bincode::serde::decode_from_slice(bytes, config).map_err(|error| DecodeError(error.to_string()))
 }

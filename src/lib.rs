@@ -18,6 +18,8 @@ pub mod answer;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod gossip;
+pub mod membership;
 pub mod metrics;
 pub mod node;
 pub mod replica;

@@ -74,6 +74,8 @@ pub enum Event {
     },
     /// The zone files were read, at start and once: what this node has to offer to a cluster or to start one from.
     Files(Vec<ZoneContent>),
+    /// The seeds' names resolve to these addresses now.
+    Seeds(Vec<SocketAddr>),
     /// The daemon is about to stop: say good-bye to the members.
     Leave,
 }
