@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod gossip;

@@ -1,6 +1,5 @@
 //! The control socket as a file: made for its owner alone, taken over from a dead process, never from a live one.
 
-use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -11,9 +10,6 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// The longest path the kernel takes for a socket, on Linux less its final zero.
 const MAX_PATH: usize = 107;
-
-/// What is added to the path for the moment between making the socket and setting its mode.
-const NEW_SUFFIX: &str = ".new";
 
 /// How long a process may take to accept before it counts as alive but busy.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,8 +33,8 @@ pub enum BindError {
     },
     /// The kernel takes no path as long as that.
     #[error(
-        "{} is longer than the {} bytes that a socket's path may have: choose a shorter --control",
-        path.display(), MAX_PATH - NEW_SUFFIX.len()
+        "{} is longer than the {MAX_PATH} bytes that a socket's path may have: choose a shorter --control",
+        path.display()
     )]
     TooLong {
         /// The path asked for.
@@ -72,14 +68,12 @@ impl ControlSocket {
     /// Makes the socket, readable and writable for its owner only.
     pub async fn bind(path: &Path) -> Result<ControlSocket, BindError> {
         let failed = |source| BindError::Io { path: path.to_owned(), source };
-        let mut new_path = OsString::from(path);
-        new_path.push(NEW_SUFFIX);
-        if new_path.len() > MAX_PATH {
+        // A name of this process's own, until the mode is set.
+        let new_path = path.with_file_name(format!(".{}", std::process::id()));
+        if path.as_os_str().len().max(new_path.as_os_str().len()) > MAX_PATH {
             return Err(BindError::TooLong { path: path.to_owned() });
         }
-        let new_path = PathBuf::from(new_path);
         refuse_live(path).await?;
-        refuse_live(&new_path).await?;
         match fs::remove_file(&new_path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
