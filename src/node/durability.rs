@@ -33,7 +33,8 @@ pub(super) struct Durability {
     /// Writes that failed, in order.
     unsaved: Vec<Write>,
     held: BTreeMap<PersistId, Held>,
-    /// What waits for the writes that failed.
+    /// What waits for the writes that failed. Its snapshot is not looked at: when they are tried again, together with
+    /// all that came since, the snapshot of that moment takes its place.
     blocked: Held,
     count: u64,
     published: Digest,
@@ -109,9 +110,10 @@ impl Node {
     pub(super) fn retry_writes(&mut self) {
         let writes = std::mem::take(&mut self.durability.unsaved);
         self.persist(writes);
-        let blocked = std::mem::take(&mut self.durability.blocked);
+        let done = std::mem::take(&mut self.durability.blocked).done;
+        let snapshot = (self.served(), self.replica.root());
         if let Some(held) = self.durability.barrier() {
-            *held = blocked;
+            *held = Held { snapshot: Some(snapshot), done };
         }
     }
 
@@ -138,9 +140,7 @@ impl Node {
         let Some(held) = self.durability.held.remove(&id) else { return };
         if !self.durability.unsaved.is_empty() {
             // An earlier write failed: what came after it must not be seen before it.
-            let blocked = &mut self.durability.blocked;
-            blocked.snapshot = held.snapshot.or(blocked.snapshot.take());
-            blocked.done.extend(held.done);
+            self.durability.blocked.done.extend(held.done);
             return;
         }
         if let Some(snapshot) = held.snapshot {
@@ -160,9 +160,7 @@ impl Node {
         // Writes that were asked for earlier stay ahead of later ones.
         self.durability.unsaved.extend(writes);
         if let Some(held) = self.durability.held.remove(&id) {
-            let blocked = &mut self.durability.blocked;
-            blocked.snapshot = held.snapshot.or(blocked.snapshot.take());
-            blocked.done.extend(held.done);
+            self.durability.blocked.done.extend(held.done);
         }
     }
 }
