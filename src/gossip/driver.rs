@@ -17,7 +17,10 @@ use super::endpoint::Endpoint;
 use super::inbound::{InboundRequest, serve};
 use super::outbound::Peers;
 use super::seeds;
-use crate::node::{Applied, Command, CommandError, Effect, Event, InboundId, Now, PersistId, RequestId, Ticket, View};
+use crate::metrics::Metrics;
+use crate::node::{
+    Applied, Command, CommandError, Effect, Event, InboundId, Node, Now, PersistId, RequestId, Severity, Ticket, View,
+};
 use crate::replica::Write;
 use crate::zone::{ZoneContent, ZoneSet};
 
@@ -47,6 +50,20 @@ pub trait Core: Send {
     fn next_deadline(&self) -> Option<Duration>;
     /// The core as it shows itself.
     fn view(&self, now: Now) -> View;
+}
+
+impl Core for Node {
+    fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        Node::handle(self, event, now)
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        Node::next_deadline(self)
+    }
+
+    fn view(&self, now: Now) -> View {
+        Node::view(self, now)
+    }
 }
 
 /// The clocks of this process: the only place where the core's time comes from.
@@ -122,6 +139,7 @@ pub struct Driver<C> {
     core: C,
     clock: SystemClock,
     shutdown: CancellationToken,
+    metrics: Arc<Metrics>,
     datagrams: Datagrams,
     peers: Arc<Peers>,
     /// Requests to peers under way.
@@ -178,8 +196,9 @@ impl<C: Core> Driver<C> {
         let mut services = JoinSet::new();
         let Endpoint { datagrams, listener, secrets, metrics, .. } = endpoint;
         let peers = Arc::new(Peers::new(secrets.clone()));
+        let stream_metrics = metrics.clone();
         services.spawn(async move {
-            serve(listener, secrets, metrics, requests_in).await;
+            serve(listener, secrets, stream_metrics, requests_in).await;
             "the gossip stream server"
         });
         services.spawn(async move {
@@ -200,6 +219,7 @@ impl<C: Core> Driver<C> {
             core,
             clock: options.clock,
             shutdown: options.shutdown,
+            metrics,
             datagrams,
             peers,
             requests: JoinSet::new(),
@@ -345,7 +365,14 @@ impl<C: Core> Driver<C> {
                 self.zones.store(zones.clone());
                 self.published.send_replace(zones);
             }
+            Effect::Report { severity, message } => report(severity, &message),
+            Effect::Malformed => self.metrics.gossip_malformed.inc(),
+            Effect::Merged { batches } => self.metrics.batches_remote.add(batches),
             Effect::Done { ticket, result } => {
+                match &result {
+                    Ok(applied) => self.metrics.edits_local.add(u64::from(applied.changed)),
+                    Err(_) => self.metrics.edits_refused.inc(),
+                }
                 self.tickets.remove(&ticket).map(|outcome| outcome.send(result));
             }
             Effect::Fatal(message) => return Err(DriverError::Fatal(message)),
@@ -383,6 +410,15 @@ impl<C: Core> Driver<C> {
             }
             done || Instant::now() >= end
         })
+    }
+}
+
+/// Tells the operator.
+fn report(severity: Severity, message: &str) {
+    match severity {
+        Severity::Info => tracing::info!("{message}"),
+        Severity::Warn => tracing::warn!("{message}"),
+        Severity::Error => tracing::error!("{message}"),
     }
 }
 

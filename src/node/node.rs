@@ -78,6 +78,8 @@ pub struct Node {
     pub(super) durability: Durability,
     pub(super) telling: bool,
     pub(super) last_contact: Duration,
+    /// Whether a member has been asked in this life of the node, so that what is served is as fresh as the cluster.
+    pub(super) synced: bool,
     /// Zones whose content differs from a peer's at equal versions, already reported.
     pub(super) diverged: std::collections::BTreeSet<crate::replica::IncarnationId>,
     pub(super) effects: Vec<Effect>,
@@ -113,6 +115,7 @@ impl Node {
             durability: Durability::default(),
             telling: false,
             last_contact: now.mono,
+            synced: false,
             diverged: Default::default(),
             effects: Vec::new(),
         };

@@ -286,6 +286,7 @@ impl Node {
             }
         }
         if session.initialised {
+            self.synced = true;
             self.initialise(now);
         }
     }

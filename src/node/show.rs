@@ -27,6 +27,7 @@ impl Node {
             generation: me.generation,
             actor: self.facts.actor.map(|actor| actor.to_string()),
             initialised: self.bootstrap.is_done(),
+            synced: self.synced,
             at_ms: now.wall_ms,
             members,
             zones: self.zones(now),
