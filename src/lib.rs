@@ -15,6 +15,7 @@
 
 pub mod answer;
 pub mod codec;
+pub mod master;
 pub mod metrics;
 pub mod node;
 pub mod replica;
