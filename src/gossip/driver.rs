@@ -95,6 +95,8 @@ pub struct Options {
     pub clock: SystemClock,
     /// Seeds as `host:port`, names or addresses.
     pub seeds: Vec<String>,
+    /// Where what is to be served is put, swapped whole.
+    pub zones: Arc<ArcSwap<ZoneSet>>,
     /// Cancelled when the daemon is to stop: the driver says good-bye, waits for its writes, and ends.
     pub shutdown: CancellationToken,
 }
@@ -112,9 +114,7 @@ pub struct Ports {
     pub writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
     /// From the store: what became of them. If it is dropped, the driver ends with an error.
     pub written: mpsc::Sender<(PersistId, Result<(), String>)>,
-    /// What to serve; swapped whole.
-    pub zones: Arc<ArcSwap<ZoneSet>>,
-    /// The same, for those that wait for changes.
+    /// What to serve, for those that wait for changes.
     pub published: watch::Receiver<Arc<ZoneSet>>,
     /// The core as it shows itself, a moment ago.
     pub view: watch::Receiver<Arc<View>>,
@@ -188,7 +188,7 @@ impl<C: Core> Driver<C> {
         let (files_in, files) = mpsc::channel(1);
         let (writes, writes_out) = mpsc::channel(MAX_WAITING_WRITES);
         let (written_in, written) = mpsc::channel(MAX_WAITING_WRITES);
-        let zones = Arc::new(ArcSwap::from_pointee(ZoneSet::default()));
+        let zones = options.zones;
         let (published, published_out) = watch::channel(zones.load_full());
         let (view, view_out) = watch::channel(Arc::new(core.view(options.clock.now())));
         let (requests_in, inbound) = mpsc::channel(MAX_WAITING_REQUESTS);
@@ -211,7 +211,6 @@ impl<C: Core> Driver<C> {
             files: files_in,
             writes: writes_out,
             written: written_in,
-            zones: zones.clone(),
             published: published_out,
             view: view_out,
         };
