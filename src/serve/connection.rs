@@ -6,7 +6,7 @@
 //! and one snapshot for each transfer.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -244,7 +244,8 @@ impl Connection {
         if room.is_empty() {
             return Ok(false);
         }
-        match self.stream.try_read(room) {
+        // Not by tokio's `try_read`, which finds nothing until its driver has looked at the socket.
+        match (&*socket2::SockRef::from(&self.stream)).read(room) {
             Ok(count) => {
                 self.note_read(count);
                 Ok(true)

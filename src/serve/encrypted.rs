@@ -194,7 +194,9 @@ fn read_record(decoder: &mut BinDecoder<'_>) -> Result<Record, DecodeError> {
     }
     let rest = end.saturating_sub(decoder.index());
     rdata.extend_from_slice(decoder.read_slice(rest)?.unverified());
-    let data = RData::Unknown { code: RecordType::from(rtype), rdata: NULL::with(rdata) };
+    let code = RecordType::from(rtype);
+    // `NULL` takes no empty rdata; `Update0` is how this library spells that.
+    let data = if rdata.is_empty() { RData::Update0(code) } else { RData::Unknown { code, rdata: NULL::with(rdata) } };
     let mut record = Record::from_rdata(owner, ttl, data);
     record.dns_class = DNSClass::from(class);
     Ok(record)

@@ -97,6 +97,8 @@ impl Servers {
         let mut workers = UdpWorkers::start(udp, &self.responder)?;
 
         let first = tokio::select! {
+            // Once cancelled, a server may end.
+            biased;
             () = stop.cancelled() => Ok(()),
             ended = workers.ended() => ended.and_then(|()| Err(ServeError::Ended("a UDP worker".into()))),
             Some(ended) = tasks.join_next() => match ended {
