@@ -31,9 +31,11 @@ pub(super) struct Resolution<'a, 'z, 'q> {
 /// Whether there is more to look up.
 enum Step {
     Done,
-    /// The name was replaced by the target of the CNAME, real or synthesised, that starts at `alias_at`.
+    /// The name was replaced by the target of the CNAME, real or synthesised, that starts at `alias_at`. It is `endless`
+    /// if it stays below the DNAME it came from, so that more substitutions would only make it grow.
     Follow {
         alias_at: usize,
+        endless: bool,
     },
 }
 
