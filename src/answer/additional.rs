@@ -2,7 +2,7 @@
 
 use super::lookup::{self, Found};
 use super::message::{Full, Message, Section, Source};
-use super::name_buf::NameBuf;
+use super::name_buf::{NameBuf, is_at_or_below};
 use crate::zone::{Node, RecordType, Rrset, Zone, wire_name_len};
 
 /// What is looked up for most names.
@@ -69,14 +69,6 @@ fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<&'z Node> {
         Found::Delegation { .. } if glue => zone.get(name),
         _ => None,
     }
-}
-
-fn is_at_or_below(name: &[u8], origin: &[u8]) -> bool {
-    let mut at = 0;
-    while name.len() - at > origin.len() {
-        at += 1 + usize::from(name[at]);
-    }
-    name[at..] == *origin
 }
 
 /// The name that a record points to and what the additional section should hold of it.

@@ -5,7 +5,7 @@ use super::denial;
 use super::edns::ExtendedError;
 use super::lookup::{self, Found};
 use super::message::{Full, Message, Section, Source};
-use super::name_buf::NameBuf;
+use super::name_buf::{NameBuf, is_at_or_below};
 use super::query::Question;
 use super::rcode::Rcode;
 use crate::zone::{Node, RecordType, Zone, ZoneSet};
@@ -31,9 +31,11 @@ pub(super) struct Resolution<'a, 'z, 'q> {
 /// Whether there is more to look up.
 enum Step {
     Done,
-    /// The name was replaced by the target of the CNAME, real or synthesised, that starts at `alias_at`.
+    /// The name was replaced by the target of the CNAME, real or synthesised, that starts at `alias_at`. It is `endless`
+    /// if it stays below the DNAME it came from, so that more substitutions would only make it grow.
     Follow {
         alias_at: usize,
+        endless: bool,
     },
 }
 
@@ -64,7 +66,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     fn follow(&mut self, mut zone: &'z Zone, name: &mut NameBuf) -> Result<(), Full> {
         let mut aliases = [0; MAX_HOPS];
         for hop in 0..=MAX_HOPS {
-            let Step::Follow { alias_at } = self.step(zone, name, hop)? else { return Ok(()) };
+            let Step::Follow { alias_at, endless } = self.step(zone, name, hop)? else { return Ok(()) };
             let Some(place) = aliases.get_mut(hop) else { return Ok(()) };
             *place = alias_at;
             // A name that owns an alias of this chain already makes it a loop.
@@ -72,6 +74,7 @@ impl<'z> Resolution<'_, 'z, '_> {
                 return Ok(());
             }
             match self.zone_of(name.lower()) {
+                Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,
                 None => return Ok(()),
             }
@@ -125,7 +128,7 @@ impl<'z> Resolution<'_, 'z, '_> {
                 denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
             }
             name.set(target);
-            return Ok(Step::Follow { alias_at });
+            return Ok(Step::Follow { alias_at, endless: false });
         }
         self.deny(zone)?;
         denial::of_type(self.message, zone, name.lower(), encloser)?;
@@ -188,7 +191,8 @@ impl<'z> Resolution<'_, 'z, '_> {
         let alias_at = self.message.len();
         let cname = (RecordType::CNAME, name.written());
         self.message.push_records(Section::Answer, alias.written(), dname.ttl, [cname])?;
-        Ok(Step::Follow { alias_at })
+        let endless = is_at_or_below(name.lower(), &alias.lower()[owner..]);
+        Ok(Step::Follow { alias_at, endless })
     }
 
     /// The SOA of a negative answer, with the TTL for which the denial may be kept (RFC 2308 §3, §5).
