@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Admin, ControlSocket, Process};
 use crate::answer::Server;
 use crate::config::{Config, LogConfig, LogFormat};
-use crate::files::Files;
 use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
 use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, PersistId, View};
@@ -119,8 +118,9 @@ impl Daemon {
         let seeds = config.gossip.join.iter().map(ToString::to_string).collect();
         let options = Options { clock, seeds, zones: zones.clone(), shutdown: back.clone() };
         let (driver, ports) = Driver::new(node, endpoint, options);
-        let (files, files_handle) =
-            Files::start(&config, ports.commands.clone(), ports.published.clone(), ports.view.clone(), metrics.clone())?;
+        let (held_tx, held) = watch::channel(Arc::new(Vec::new()));
+        let (requests, requests_rx) = mpsc::channel(1);
+        let files_handle = crate::admin::FilesHandle { held, requests };
         let admin = Admin {
             view: ports.view.clone(),
             zones: zones.clone(),
@@ -141,7 +141,19 @@ impl Daemon {
         let writer = Writer::start(store)?;
         tasks.spawn(keep(writer, ports.writes, ports.written));
         tasks.spawn(async move { driver.run().await.map(|()| "the gossip driver").map_err(Into::into) });
-        tasks.spawn(files.run(ports.files, back.clone()));
+        let mut contents = Vec::new();
+        for entry in std::fs::read_dir(&config.zones)?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(origin) = name.strip_suffix(".zone") else { continue };
+            let zf =
+                crate::master::ZoneFile::parse(&name, &std::fs::read(entry.path())?, &origin.parse()?, &mut |_| {
+                    Err("no".into())
+                })
+                .unwrap();
+            contents.push(zf.content().clone());
+        }
+        ports.files.send(contents).await?;
+        let _keep = (held_tx, requests_rx);
         let (control, stop) = (self.control, back.clone());
         tasks.spawn(async move { Ok(crate::admin::serve(control, admin, stop).await.map(|()| "the control socket")?) });
         let mut servers: JoinSet<Ended> = JoinSet::new();
@@ -211,11 +223,10 @@ async fn stop_all(
 
 /// Passes the driver's writes to the store's thread and the outcomes back.
 async fn keep(
-    writer: std::io::Result<(Writer, mpsc::UnboundedReceiver<crate::store::Report>)>,
+    (writer, mut reports): (Writer, mpsc::UnboundedReceiver<crate::store::Report>),
     mut writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
     written: mpsc::Sender<(PersistId, Result<(), String>)>,
 ) -> Ended {
-    let (writer, mut reports) = writer?;
     loop {
         tokio::select! {
             request = writes.recv() => match request {

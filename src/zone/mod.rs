@@ -15,7 +15,8 @@ mod snapshot;
 mod zone_set;
 
 pub use content::{Change, RrsetContent, Soa, ZoneContent};
-pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, crate, unescape, wire_name_len};
+pub(crate) use name::unescape;
+pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, wire_name_len};
 pub use record::{Class, Rdata, Record, RecordKey};
 pub use rtype::{RecordType, UnknownType};
 pub use serial::{serial_gt, served_serial};

@@ -148,9 +148,10 @@ impl RrsetChange {
             }
             let rrset = content.rrsets.get(&(record.owner.clone(), record.rtype));
             let wire = canonical(record.rtype, record.rdata.as_wire());
-            let mut alike = rrset.iter().flat_map(|rrset| &rrset.rdatas).filter(|&rdata| {
-                *rdata == record.rdata || canonical(record.rtype, rdata.as_wire()) == wire
-            });
+            let mut alike = rrset
+                .iter()
+                .flat_map(|rrset| &rrset.rdatas)
+                .filter(|&rdata| *rdata == record.rdata || canonical(record.rtype, rdata.as_wire()) == wire);
             return if alike.any(|rdata| self.removed.contains(rdata)) { Action::Remove } else { Action::Keep };
         }
         if !self.removed.contains(&record.rdata) {
