@@ -10,9 +10,9 @@ use super::query::Question;
 use super::rcode::Rcode;
 use crate::zone::{Node, RecordType, Zone, ZoneSet};
 
-/// How many CNAMEs and DNAMEs are followed for one query: as many as stock servers follow (NSD 10, BIND 11), and few
-/// enough that a chain cannot make one query expensive.
-const MAX_HOPS: usize = 10;
+/// How many CNAMEs and DNAMEs are followed for one query: more than stock servers that have a limit (Knot 5, BIND 11),
+/// few enough that a chain cannot make one query expensive.
+const MAX_HOPS: usize = 16;
 
 /// One question on its way through the zones.
 pub(super) struct Resolution<'a, 'z, 'q> {
@@ -24,8 +24,8 @@ pub(super) struct Resolution<'a, 'z, 'q> {
     pub(super) rtype: RecordType,
     /// Whether hidden zones may be seen.
     pub(super) see_hidden: bool,
-    /// Whether ANY is answered with one RRset alone (RFC 8482 §4.1).
-    pub(super) minimal_any: bool,
+    /// Whether the class asked for is ANY: then no answer is authoritative (RFC 1035 §6.2) nor proves anything.
+    pub(super) any_class: bool,
 }
 
 /// Whether there is more to look up.
@@ -85,7 +85,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     /// One round: steps 3 a to c of the algorithm.
     fn step(&mut self, zone: &'z Zone, name: &mut NameBuf, hop: usize) -> Result<Step, Full> {
         let found = lookup::find(zone, name.lower(), self.rtype);
-        if hop == 0 && !matches!(found, Found::Delegation { .. }) {
+        if hop == 0 && !self.any_class && !matches!(found, Found::Delegation { .. }) {
             self.message.set_authoritative();
         }
         match found {
@@ -135,17 +135,14 @@ impl<'z> Resolution<'_, 'z, '_> {
         Ok(Step::Done)
     }
 
-    /// The RRsets of a node for ANY; whether there was one.
+    /// One RRset of a node for ANY, the first that is not DNSSEC's own: an answer that is true and stays small (RFC 8482
+    /// §4.1). Whether there was one.
     fn any(&mut self, zone: &'z Zone, node: &'z Node, name: &NameBuf) -> Result<bool, Full> {
-        let signatures = self.message.signatures();
-        let wanted = |rrset: &&'z crate::zone::Rrset| !(signatures && rrset.rtype == RecordType::RRSIG);
-        let most = if self.minimal_any { 1 } else { usize::MAX };
-        let mut found = false;
-        for rrset in node.rrsets().iter().filter(wanted).take(most) {
-            self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
-            found = true;
-        }
-        Ok(found)
+        let of_dnssec = |rtype| matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3);
+        let ordinary = node.rrsets().iter().find(|rrset| !of_dnssec(rrset.rtype));
+        let Some(rrset) = ordinary.or(node.rrsets().first()) else { return Ok(false) };
+        self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
+        Ok(true)
     }
 
     /// What a positive answer brings along: the proof that a wildcard was in place, and the zone's name servers.
@@ -154,9 +151,12 @@ impl<'z> Resolution<'_, 'z, '_> {
             denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
         }
         // DNSKEY RRsets are large and those who ask for them know the servers already.
-        if self.rtype != RecordType::DNSKEY
-            && let Some(ns) = zone.apex().get(RecordType::NS)
-        {
+        let wanted = match self.rtype {
+            RecordType::DNSKEY => false,
+            RecordType::ANY => false,
+            _ => !self.any_class,
+        };
+        if wanted && let Some(ns) = zone.apex().get(RecordType::NS) {
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
             let source = Source::new(zone, zone.apex(), ns);
             let _left_out = self.message.push(Section::Authority, zone.origin().as_wire(), source);
@@ -197,6 +197,9 @@ impl<'z> Resolution<'_, 'z, '_> {
 
     /// The SOA of a negative answer, with the TTL for which the denial may be kept (RFC 2308 §3, §5).
     fn deny(&mut self, zone: &'z Zone) -> Result<(), Full> {
+        if self.any_class {
+            return Ok(());
+        }
         let apex = zone.apex();
         let soa = apex.get(RecordType::SOA).expect("a zone is made with its SOA at the apex");
         let source = Source::new(zone, apex, soa).with_ttl_at_most(zone.soa().minimum);
