@@ -67,8 +67,8 @@ pub(super) struct RecordEntry {
     /// Whether the entry states the owner; else it is that of the entry before.
     pub(super) owner_stated: bool,
     pub(super) ttl_stated: bool,
-    /// Whether the same record stood there before.
-    pub(super) duplicate: bool,
+    /// The same record's data as an earlier entry has it, perhaps with names in another case.
+    pub(super) repeats: Option<Rdata>,
 }
 
 /// The records of a `$GENERATE`, all of one type and TTL.
@@ -78,4 +78,6 @@ pub(super) struct GenerateEntry {
     pub(super) ttl: u32,
     pub(super) ttl_stated: bool,
     pub(super) records: Vec<(Name, Rdata)>,
+    /// Those that earlier entries have too, with the data as it stands there.
+    pub(super) repeats: Vec<(Name, Rdata)>,
 }

@@ -54,7 +54,7 @@ impl Parser<'_> {
         // A single quoted token holds data of several tokens (BIND's way to write `"10 mail$"`).
         let values = if first.at == last.at { first.text } else { &place.text[first.at..last.end()] };
         let (owner_parts, value_parts) = (template(owner)?, parts(values).map_err(|error| error.or_at(first.at))?);
-        let mut records = Vec::new();
+        let (mut records, mut repeats) = (Vec::new(), Vec::new());
         let mut next = Some(range.start);
         while let Some(value) = next.filter(|&value| value <= range.stop) {
             next = value.checked_add(range.step);
@@ -71,12 +71,13 @@ impl Parser<'_> {
                 TextError::new(message).or_at(first.at)
             })?;
             let entry = (extent.start, extent.line);
-            if self.add(place, entry, owner.at, &owner_name, (header.rtype, ttl), &rdata) {
-                records.push((owner_name, rdata));
+            match self.add(place, entry, owner.at, &owner_name, (header.rtype, ttl), &rdata) {
+                None => records.push((owner_name, rdata)),
+                Some(known) => repeats.push((owner_name, known)),
             }
         }
         let ttl_stated = header.ttl.is_some();
-        let generate = GenerateEntry { rtype: header.rtype, ttl, ttl_stated, records };
+        let generate = GenerateEntry { rtype: header.rtype, ttl, ttl_stated, records, repeats };
         self.push(place, extent, EntryKind::Generate(Box::new(generate)));
         Ok(())
     }

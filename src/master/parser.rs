@@ -149,12 +149,16 @@ impl<'i> Parser<'i> {
         let soa = (rtype == RecordType::SOA).then(|| Soa::from_rdata(0, rdata.as_wire())).flatten();
         let ttl = self.ttl_of(&header, soa.as_ref(), place, extent, rest)?;
         let at = rest[header.used - 1].at;
-        let duplicate = match soa {
-            Some(soa) => self.add_soa(&owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?,
-            None => !self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), &rdata),
+        let repeats = match soa {
+            Some(soa) => {
+                let again = self.add_soa(&owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?;
+                again.then(|| rdata.clone())
+            }
+            None => self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), &rdata),
         };
         let (owner_stated, ttl_stated) = (!extent.indented, header.ttl.is_some());
-        let kind = EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, duplicate });
+        let kind =
+            EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
         self.push(place, extent, kind);
         Ok(())
     }
@@ -207,7 +211,7 @@ impl<'i> Parser<'i> {
         }
     }
 
-    /// Takes a record; tells whether it is new. `entry` is where its entry starts, `at` the place to point at.
+    /// Takes a record, or returns what repeats it. `entry` is where its entry starts, `at` the place to point at.
     pub(super) fn add(
         &mut self,
         place: &Place,
@@ -216,28 +220,23 @@ impl<'i> Parser<'i> {
         owner: &Name,
         (rtype, ttl): (RecordType, u32),
         rdata: &Rdata,
-    ) -> bool {
+    ) -> Option<Rdata> {
         let rrset = self.rrsets.entry((owner.clone(), rtype)).or_default();
         if rrset.rdatas.is_empty() {
             rrset.ttl = ttl;
         }
         let prior = rrset.ttl;
-        // Names in rdata compare without regard to case: two spellings are one record (RFC 4034 §6.2).
-        let is_new = !rrset.rdatas.contains(rdata) && {
-            let alike = |known: &Rdata| canonical(rtype, known.as_wire()) == canonical(rtype, rdata.as_wire());
-            rrset.rdatas.is_empty() || !may_spell_differently(rtype) || !rrset.rdatas.iter().any(alike)
-        };
-        if is_new {
-            rrset.rdatas.insert(rdata.clone());
-        } else {
-            self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time"));
+        let known = alike(rrset, rtype, rdata);
+        match &known {
+            None => drop(rrset.rdatas.insert(rdata.clone())),
+            Some(_) => self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time")),
         }
         // Signatures keep the TTLs of what they sign, so theirs may differ (RFC 4034 §3).
         if prior != ttl && rtype != RecordType::RRSIG {
             let message = format!("the TTL {ttl} differs from the {prior} of the records before it; {prior} is used");
             self.report(place, entry, at, Level::Warning, message);
         }
-        is_new
+        known
     }
 
     pub(super) fn push(&mut self, place: &Place, extent: Extent, kind: EntryKind) {
@@ -250,6 +249,18 @@ impl<'i> Parser<'i> {
         self.diagnostics.push(Diagnostic::new(path, &place.text, entry, at, level, message));
         self.errors += usize::from(level == Level::Error);
     }
+}
+
+/// The rdata of an RRset that is the same as another: names compare without regard to case (RFC 4034 §6.2).
+fn alike(rrset: &RrsetContent, rtype: RecordType, rdata: &Rdata) -> Option<Rdata> {
+    if rrset.rdatas.contains(rdata) {
+        return Some(rdata.clone());
+    }
+    if rrset.rdatas.is_empty() || !may_spell_differently(rtype) {
+        return None;
+    }
+    let wire = canonical(rtype, rdata.as_wire());
+    rrset.rdatas.iter().find(|known| canonical(rtype, known.as_wire()) == wire).cloned()
 }
 
 /// Whether two spellings of one rdata of this type are possible: names in any case.
@@ -296,7 +307,8 @@ pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, Te
 
 /// The number of a class by mnemonic or as `CLASSnnn` (RFC 3597 §5).
 fn class_number(text: &[u8]) -> Option<u16> {
-    let known: [(&[u8], u16); 6] = [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"CHAOS", 3), (b"HS", 4), (b"HESIOD", 4)];
+    let known: [(&[u8], u16); 6] =
+        [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"CHAOS", 3), (b"HS", 4), (b"HESIOD", 4)];
     let named = known.iter().find(|entry| entry.0.eq_ignore_ascii_case(text)).map(|entry| entry.1);
     let numbered = || {
         let (prefix, digits) = text.split_at_checked(5).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"CLASS"))?;

@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
             if !done {
                 let stated = ttl.or(record.ttl_stated.then_some(record.ttl));
                 let owner = (record.owner_stated || state_owner).then_some(owner.as_str());
-                let end = if text[entry.range()].ends_with(b"\n") { line.line_end() } else { "" };
+                let end = if text[entry.range()].ends_with(b"\n") { line_end(text) } else { "" };
                 let new = line.alike(owner, stated, &record.rtype.to_string(), &rdata_text);
                 edits.replace(entry.range(), format!("{new}{end}"));
                 return;
@@ -208,7 +208,8 @@ impl<'a> Walk<'a> {
             kept.iter().map(|record| self.wanted_ttl_of(&record.0, generate.rtype, generate.ttl)).collect();
         let before = self.ttl;
         let stated = if generate.ttl_stated { Some(generate.ttl) } else { self.ttl.implied(None) };
-        if kept.len() == generate.records.len() && wanted.iter().all(|&ttl| Some(ttl) == stated) {
+        let unchanged = kept.len() == generate.records.len() && generate.repeats.iter().all(|record| stays(&record));
+        if unchanged && wanted.iter().all(|&ttl| Some(ttl) == stated) {
             if generate.ttl_stated {
                 self.ttl.stated(generate.ttl);
             }
@@ -217,7 +218,7 @@ impl<'a> Walk<'a> {
         self.in_place()?;
         self.ttl = before;
         let text = &self.file.sources[entry.source as usize].text;
-        let end = line_end(&text[entry.range()]);
+        let end = line_end(text);
         let mut lines = String::new();
         for ((owner, rdata), ttl) in kept.into_iter().zip(wanted) {
             let new = NewRecord { owner: owner.clone(), rtype: generate.rtype, ttl, rdata: rdata.clone() };
@@ -242,7 +243,7 @@ impl<'a> Walk<'a> {
                 walk.ttl.stated(ttl);
             };
             match &entry.kind {
-                EntryKind::Record(record) if record.duplicate => {}
+                EntryKind::Record(record) if record.repeats.is_some() => {}
                 EntryKind::Record(record) if record.rtype == RecordType::SOA => {
                     let soa = self.target.soa.clone();
                     write(self, &record.owner, record.rtype, soa.ttl.min(MAX_TTL), soa.to_rdata());
@@ -273,8 +274,10 @@ impl<'a> Walk<'a> {
             EntryKind::Record(record) => Line::of(text, entry.range(), record.owner_stated),
             _ => None,
         };
-        let end = line_end(&text[entry.range()]);
-        let mut lines = if text[entry.range()].ends_with(b"\n") { String::new() } else { end.to_owned() };
+        let end = line_end(text);
+        let at_end = entry.end as usize == text.len();
+        let broken = at_end && !self.edits[entry.source as usize].end_with_line(text);
+        let mut lines = if broken { end.to_owned() } else { String::new() };
         for record in records {
             lines.push_str(&self.line(style.as_ref(), record));
             lines.push_str(end);
@@ -297,7 +300,7 @@ impl<'a> Walk<'a> {
             _ => None,
         });
         let end = line_end(&source.text);
-        let mut lines = if source.text.ends_with(b"\n") { String::new() } else { end.to_owned() };
+        let mut lines = if self.edits[0].end_with_line(&source.text) { String::new() } else { end.to_owned() };
         for record in &self.plan.at_end {
             lines.push_str(&self.line(model.as_ref(), record));
             lines.push_str(end);

@@ -40,6 +40,15 @@ impl Edits {
         }
     }
 
+    /// Whether what comes after these replacements at the end of a text starts on a new line.
+    pub(super) fn end_with_line(&self, text: &[u8]) -> bool {
+        let last = self.0.iter().filter(|edit| edit.0.end == text.len()).max_by_key(|edit| edit.0.start);
+        match last {
+            Some((_, new)) => new.is_empty() || new.ends_with('\n'),
+            None => text.is_empty() || text.ends_with(b"\n"),
+        }
+    }
+
     /// The text with all replacements made; `None` if there are none that change it.
     pub(super) fn apply(mut self, text: &[u8]) -> Option<Vec<u8>> {
         if self.0.is_empty() {
@@ -110,11 +119,6 @@ impl<'a> Line<'a> {
         }
         edits.replace(first.at..last.end(), rdata);
         true
-    }
-
-    /// The end of the line, as this text writes it.
-    pub(super) fn line_end(&self) -> &'static str {
-        line_end(&self.text[self.range.clone()])
     }
 
     /// A line for another record, laid out like this one. Without an owner it starts with blanks.

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use crate::master::ZoneFile;
 use crate::master::entry::{EntryKind, RecordEntry};
 use crate::master::ttl::MAX_TTL;
-use crate::zone::rdata::canonical;
 use crate::zone::{Change, Name, Rdata, RecordType, Soa, ZoneContent};
 
 /// What becomes of one record's entry.
@@ -94,7 +93,7 @@ impl Plan {
                     }
                     let key = (record.owner.clone(), record.rtype);
                     let Some(change) = self.changes.get_mut(&key) else { continue };
-                    let action = change.decide(&file.content, record, shared);
+                    let action = change.decide(record, shared);
                     if !shared {
                         last_of_rrset.insert(key, index);
                     }
@@ -132,27 +131,18 @@ impl Plan {
         let wanted = target.soa.to_rdata();
         match Soa::from_rdata(0, record.rdata.as_wire()) {
             Some(_) if record.rdata == wanted => Action::Keep,
-            _ if record.duplicate => Action::Remove,
+            _ if record.repeats.is_some() => Action::Remove,
             _ => Action::Replace(wanted),
         }
     }
 }
 
 impl RrsetChange {
-    fn decide(&mut self, content: &ZoneContent, record: &RecordEntry, shared: bool) -> Action {
-        if record.duplicate {
-            // It may be spelled in another case than the record that it repeats; it goes with that one, unless its own
-            // spelling is what is wanted.
-            if self.added.remove(&record.rdata) {
-                return Action::Keep;
-            }
-            let rrset = content.rrsets.get(&(record.owner.clone(), record.rtype));
-            let wire = canonical(record.rtype, record.rdata.as_wire());
-            let mut alike = rrset
-                .iter()
-                .flat_map(|rrset| &rrset.rdatas)
-                .filter(|&rdata| *rdata == record.rdata || canonical(record.rtype, rdata.as_wire()) == wire);
-            return if alike.any(|rdata| self.removed.contains(rdata)) { Action::Remove } else { Action::Keep };
+    fn decide(&mut self, record: &RecordEntry, shared: bool) -> Action {
+        if let Some(known) = &record.repeats {
+            // It goes with the record that it repeats, unless its own spelling is what is wanted now.
+            let stays = !self.removed.contains(known) || self.added.remove(&record.rdata);
+            return if stays { Action::Keep } else { Action::Remove };
         }
         if !self.removed.contains(&record.rdata) {
             return Action::Keep;

@@ -11,19 +11,19 @@ fn origin() -> Name {
     "example.".parse().expect("a name")
 }
 
-fn read_all(files: &BTreeMap<String, Vec<u8>>) -> ZoneFile {
-    let mut include = |path: &str| files.get(path).cloned().ok_or_else(|| "not found".to_owned());
-    ZoneFile::parse(MAIN, &files[MAIN], &origin(), &mut include).unwrap_or_else(|diagnostics| {
+fn read_all(files: &BTreeMap<String, String>) -> ZoneFile {
+    let mut include = |path: &str| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "not found".to_owned());
+    ZoneFile::parse(MAIN, files[MAIN].as_bytes(), &origin(), &mut include).unwrap_or_else(|diagnostics| {
         let lines: Vec<String> = diagnostics.iter().map(|d| d.with_source()).collect();
-        panic!("{}\n{}", lines.join("\n"), String::from_utf8_lossy(&files[MAIN]));
+        panic!("{}\n{}", lines.join("\n"), files[MAIN]);
     })
 }
 
-fn files(texts: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
-    texts.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+fn files(texts: &[(&str, &str)]) -> BTreeMap<String, String> {
+    texts.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
 }
 
-fn one(text: &str) -> BTreeMap<String, Vec<u8>> {
+fn one(text: &str) -> BTreeMap<String, String> {
     files(&[(MAIN, text)])
 }
 
@@ -50,22 +50,23 @@ fn remove(content: &mut ZoneContent, line: &str) {
 
 /// Patches the files to a content and checks the law: read again they say that content, and a further patch changes
 /// nothing.
-fn patched(files: &BTreeMap<String, Vec<u8>>, edit: impl FnOnce(&mut ZoneContent)) -> BTreeMap<String, Vec<u8>> {
+fn patched(files: &BTreeMap<String, String>, edit: impl FnOnce(&mut ZoneContent)) -> BTreeMap<String, String> {
     let file = read_all(files);
     let mut target = file.content().clone();
     edit(&mut target);
     let mut new = files.clone();
     for (path, text) in file.patch(&target, file.marker()) {
+        let text = String::from_utf8(text).expect("the test's texts are UTF-8");
         assert_ne!(new.insert(path, text.clone()), Some(text));
     }
     let again = read_all(&new);
-    assert_eq!(again.content(), &target, "{}", String::from_utf8_lossy(&new[MAIN]));
+    assert_eq!(again.content(), &target, "{}", new[MAIN]);
     assert!(again.patch(&target, again.marker()).is_empty());
     new
 }
 
-fn main_of(files: &BTreeMap<String, Vec<u8>>) -> &str {
-    std::str::from_utf8(&files[MAIN]).expect("UTF-8")
+fn main_of(files: &BTreeMap<String, String>) -> &str {
+    &files[MAIN]
 }
 
 const ZONE: &str = "\
@@ -176,8 +177,8 @@ fn a_record_of_an_included_file_is_changed_there() {
         content.add(record("b.sub 60 TXT x"));
     });
     assert_eq!(main_of(&new), main);
-    assert_eq!(new["zones/hosts"], b"$INCLUDE /abs/more\n");
-    assert_eq!(new["/abs/more"], b"b AAAA ::1\n  TXT \"x\"\n");
+    assert_eq!(new["zones/hosts"], "$INCLUDE /abs/more\n");
+    assert_eq!(new["/abs/more"], "b AAAA ::1\n  TXT  \"x\"\n");
 }
 
 #[test]
@@ -196,14 +197,15 @@ fn a_file_included_twice_is_written_out_where_one_use_differs() {
 fn the_marker_is_put_first_replaced_and_taken_out() {
     let marker = |serial| Some(Marker { serial, version: [1; 8] });
     let file = read_all(&one(ZONE));
-    let first = file.patch(file.content(), marker(7)).remove(0).1;
-    assert_eq!(String::from_utf8_lossy(&first), format!("; grapevine: 7 0101010101010101\n{ZONE}"));
-    let file = read_all(&BTreeMap::from([(MAIN.to_owned(), first)]));
+    let text = |patched: Vec<(String, Vec<u8>)>| String::from_utf8(patched[0].1.clone()).expect("UTF-8");
+    let first = text(file.patch(file.content(), marker(7)));
+    assert_eq!(first, format!("; grapevine: 7 0101010101010101\n{ZONE}"));
+    let file = read_all(&one(&first));
     assert_eq!(file.marker(), marker(7));
     assert!(file.patch(file.content(), marker(7)).is_empty());
-    let second = file.patch(file.content(), marker(8)).remove(0).1;
-    assert_eq!(String::from_utf8_lossy(&second), format!("; grapevine: 8 0101010101010101\n{ZONE}"));
-    let file = read_all(&BTreeMap::from([(MAIN.to_owned(), second)]));
+    let second = text(file.patch(file.content(), marker(8)));
+    assert_eq!(second, format!("; grapevine: 8 0101010101010101\n{ZONE}"));
+    let file = read_all(&one(&second));
     assert_eq!(file.patch(file.content(), None), [(MAIN.to_owned(), ZONE.as_bytes().to_vec())]);
 }
 
@@ -214,12 +216,12 @@ fn line_ends_of_dos_and_a_missing_last_one_are_kept() {
         content.add(record("ns 60 A 192.0.2.2"));
         content.add(record("zz 60 A 192.0.2.2"));
     });
-    assert_eq!(main_of(&new), format!("{zone}\r\nns A 192.0.2.2\r\n\r\nzz A 192.0.2.2\r\n"));
+    assert_eq!(main_of(&new), format!("{zone}\r\nns A 192.0.2.2\r\nzz A 192.0.2.2\r\n"));
 }
 
 /// Lines of a zone in the ways that people write them; the first states an owner.
-fn zone_text() -> impl Strategy<Value = BTreeMap<String, Vec<u8>>> {
-    let owner = prop_oneof!["@", "a", "b", "\\097", "c.d", "e.example.", " ", "\t", "    "];
+fn zone_text() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let owner = prop::sample::select(vec!["@", "a", "b", "\\097", "c.d", "e.example.", " ", "\t", "    "]);
     let ttl = prop_oneof![Just(""), Just("60 "), Just("1h "), Just("120\t")];
     let class = prop_oneof![Just(""), Just("IN "), Just("in\t")];
     let data = prop_oneof![
@@ -227,7 +229,7 @@ fn zone_text() -> impl Strategy<Value = BTreeMap<String, Vec<u8>>> {
         "TXT \"[ab] c\" d",
         "TXT \\( \"x\" ; comment\n   y \\)",
         "MX 10 [abc]",
-        "MX \\(10 A\\)",
+        "MX \\(10 D\\)",
         "AAAA \\(\n  2001:db8::[1-3]\n\\)",
         "TYPE65280 \\\\# 2 0a0[1-3]",
     ];
@@ -325,8 +327,8 @@ proptest! {
     #[test]
     fn a_patched_file_says_what_was_wanted(files in zone_text(), edits in edits()) {
         // Not every mixture loads: without $TTL a record may have none.
-        let mut include = |path: &str| files.get(path).cloned().ok_or_else(|| "not found".to_owned());
-        prop_assume!(ZoneFile::parse(MAIN, &files[MAIN], &origin(), &mut include).is_ok());
+        let mut include = |path: &str| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "not found".to_owned());
+        prop_assume!(ZoneFile::parse(MAIN, files[MAIN].as_bytes(), &origin(), &mut include).is_ok());
         patched(&files, |content| apply(content, &edits));
         patched(&files, |_| ());
     }
@@ -342,14 +344,14 @@ proptest! {
 
     #[test]
     fn a_rendered_zone_reads_back(files in zone_text(), edits in edits()) {
-        let mut include = |path: &str| files.get(path).cloned().ok_or_else(|| "not found".to_owned());
-        let parsed = ZoneFile::parse(MAIN, &files[MAIN], &origin(), &mut include);
+        let mut include = |path: &str| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "not found".to_owned());
+        let parsed = ZoneFile::parse(MAIN, files[MAIN].as_bytes(), &origin(), &mut include);
         prop_assume!(parsed.is_ok());
         let mut content = parsed.expect("assumed").content().clone();
         apply(&mut content, &edits);
         let marker = Some(Marker { serial: content.soa.serial, version: *b"abcdefgh" });
         let text = render(&content, marker);
-        let again = read_all(&BTreeMap::from([(MAIN.to_owned(), text)]));
+        let again = read_all(&one(&String::from_utf8(text).expect("UTF-8")));
         prop_assert_eq!(again.content(), &content);
         prop_assert_eq!(again.marker(), marker);
     }
