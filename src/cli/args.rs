@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::{Exit, Failure};
 use super::{config, keygen, members, metrics, serve, settings, status, version};
-use super::{zone_decide, zone_delete, zone_wait, zones};
+use super::{zone_check, zone_decide, zone_delete, zone_wait, zones};
 use crate::admin::Decision;
 
 /// N equal nodes that answer DNS as one server: edit a zone file on any node, dig any node.
@@ -36,6 +36,7 @@ enum Command {
 
 #[derive(Subcommand, Debug)]
 enum ZoneCommand {
+    Check(zone_check::ZoneCheckArgs),
     Wait(zone_wait::ZoneWaitArgs),
     Delete(zone_delete::ZoneDeleteArgs),
     /// Takes over a held file as it is
@@ -82,6 +83,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&args),
         Command::Members(args) => members::run(&args),
         Command::Zones(args) => zones::run(&args),
+        Command::Zone(ZoneCommand::Check(args)) => zone_check::run(&args),
         Command::Zone(ZoneCommand::Wait(args)) => zone_wait::run(&args),
         Command::Zone(ZoneCommand::Delete(args)) => zone_delete::run(&args),
         Command::Zone(ZoneCommand::Approve(args)) => zone_decide::run(&args, Decision::Approve),

@@ -17,6 +17,7 @@ mod settings;
 mod status;
 mod table;
 mod version;
+mod zone_check;
 mod zone_decide;
 mod zone_delete;
 mod zone_wait;
