@@ -32,7 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("config", &["gossip", "serve", "files", "store", "admin", "zone"]),
     ("metrics", &[]),
-    ("gossip", &["node", "metrics", "codec", "zone"]),
+    // `Write` is what the node wants kept: the loop hands it on to the store.
+    ("gossip", &["node", "replica::Write", "metrics", "codec", "zone"]),
     ("serve", &["answer", "zone", "metrics"]),
     ("files", &["master", "replica", "node", "zone", "metrics"]),
     ("store", &["replica", "zone", "codec", "metrics"]),
