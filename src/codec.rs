@@ -59,3 +59,11 @@ pub fn decode_datagram_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, u
     let config = bincode::config::standard().with_limit::<MAX_DECODED_DATAGRAM>();
     bincode::serde::decode_from_slice(bytes, config).map_err(|error| DecodeError(error.to_string()))
 }
+
+/// As [`decode_datagram_prefix`], for a message that fills `bytes` exactly.
+pub fn decode_datagram<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match decode_datagram_prefix(bytes)? {
+        (message, used) if used == bytes.len() => Ok(message),
+        _ => Err(DecodeError::new("bytes left over at the end")),
+    }
+}

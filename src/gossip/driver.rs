@@ -38,6 +38,9 @@ const MAX_BACKLOG: usize = 1024;
 
 /// How often the view is copied out at most. People do not see more, and a view of a large node costs.
 const VIEW_PERIOD: Duration = Duration::from_millis(50);
+/// How many times as long as a copy takes passes at least until the next: with thousands of zones copies take long, and
+/// the node has better to do.
+const VIEW_SHARE: u32 = 20;
 
 /// How long writes that are under way may take when the daemon stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -164,7 +167,7 @@ pub struct Driver<C> {
     /// Requests of peers without a response.
     replies: BTreeMap<InboundId, oneshot::Sender<Vec<u8>>>,
     last_id: u64,
-    view_copied: Instant,
+    next_view: Instant,
     view_old: bool,
     /// Set once the daemon stops: when to end at the latest.
     ending: Option<Instant>,
@@ -237,7 +240,7 @@ impl<C: Core> Driver<C> {
             tickets: BTreeMap::new(),
             replies: BTreeMap::new(),
             last_id: 0,
-            view_copied: Instant::now(),
+            next_view: Instant::now(),
             view_old: true,
             ending: None,
         };
@@ -276,7 +279,7 @@ impl<C: Core> Driver<C> {
     async fn wake(&mut self) -> Wake {
         let (ending, clock) = (self.ending, self.clock);
         let tick = self.core.next_deadline().map(|mono| clock.instant(mono));
-        let view = self.view_old.then(|| self.view_copied + VIEW_PERIOD);
+        let view = self.view_old.then_some(self.next_view);
         let takes_commands = ending.is_none() && self.tickets.len() < MAX_COMMANDS && self.backlog.is_empty();
         let keeps_up = self.backlog.len() < MAX_BACKLOG;
         tokio::select! {
@@ -334,7 +337,7 @@ impl<C: Core> Driver<C> {
             self.perform(effect)?;
         }
         self.view_old = true;
-        if self.view_copied.elapsed() >= VIEW_PERIOD {
+        if Instant::now() >= self.next_view {
             self.copy_view();
         }
         Ok(())
@@ -395,8 +398,9 @@ impl<C: Core> Driver<C> {
     }
 
     fn copy_view(&mut self) {
+        let began = Instant::now();
         self.view.send_replace(Arc::new(self.core.view(self.clock.now())));
-        self.view_copied = Instant::now();
+        self.next_view = Instant::now() + VIEW_PERIOD.max(began.elapsed() * VIEW_SHARE);
         self.view_old = false;
     }
 

@@ -55,7 +55,7 @@ pub(super) fn gossip_datagram(gossip: &Gossip) -> Vec<u8> {
 pub(super) fn parse_datagram(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
     match bytes.split_first() {
         Some((&MEMBERSHIP, payload)) => Ok(Datagram::Membership(payload)),
-        Some((&REPLICATION, payload)) => codec::decode(payload).map(Datagram::Gossip),
+        Some((&REPLICATION, payload)) => codec::decode_datagram(payload).map(Datagram::Gossip),
         _ => Err(DecodeError::new("unknown kind of datagram")),
     }
 }

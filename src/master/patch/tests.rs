@@ -12,7 +12,8 @@ fn origin() -> Name {
 }
 
 fn read_all(files: &BTreeMap<String, String>) -> ZoneFile {
-    let mut include = |path: &str| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "not found".to_owned());
+    let mut include =
+        |path: &str| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "not found".to_owned());
     ZoneFile::parse(MAIN, files[MAIN].as_bytes(), &origin(), &mut include).unwrap_or_else(|diagnostics| {
         let lines: Vec<String> = diagnostics.iter().map(|d| d.with_source()).collect();
         panic!("{}\n{}", lines.join("\n"), files[MAIN]);
