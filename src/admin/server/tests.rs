@@ -63,6 +63,7 @@ fn view(zones: Vec<ZoneView>) -> Arc<View> {
         generation: 1,
         actor: None,
         initialised: true,
+        synced: true,
         at_ms: 1_000,
         members: vec![member(1), member(2)],
         zones,
