@@ -10,10 +10,20 @@ use serde::de::DeserializeOwned;
 /// hostile message could ask for gigabytes.
 pub const MAX_DECODED: usize = 64 << 20;
 
+/// The most bytes that a message in one datagram may claim when decoded: several datagrams' worth, and no more.
+pub const MAX_DECODED_DATAGRAM: usize = 16 << 10;
+
 /// Bytes that are not the message expected. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[error("malformed message: {0}")]
 pub struct DecodeError(String);
+
+impl DecodeError {
+    /// An error for bytes that decode but mean nothing here.
+    pub fn new(reason: &str) -> DecodeError {
+        DecodeError(reason.to_owned())
+    }
+}
 
 /// Encodes a message.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
@@ -29,8 +39,31 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// Decodes what this node itself encoded and whose bytes are proved unchanged: of any size.
+pub fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
+        Ok((message, used)) if used == bytes.len() => Ok(message),
+        Ok(_) => Err(DecodeError("bytes left over at the end".to_owned())),
+        Err(error) => Err(DecodeError(error.to_string())),
+    }
+}
+
 /// Decodes a message at the start of `bytes` and tells how many bytes it took.
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     let config = bincode::config::standard().with_limit::<MAX_DECODED>();
     bincode::serde::decode_from_slice(bytes, config).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// As [`decode_prefix`], for what came in a datagram: it may claim no more than [`MAX_DECODED_DATAGRAM`].
+pub fn decode_datagram_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+    let config = bincode::config::standard().with_limit::<MAX_DECODED_DATAGRAM>();
+    bincode::serde::decode_from_slice(bytes, config).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// As [`decode_datagram_prefix`], for a message that fills `bytes` exactly.
+pub fn decode_datagram<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match decode_datagram_prefix(bytes)? {
+        (message, used) if used == bytes.len() => Ok(message),
+        _ => Err(DecodeError::new("bytes left over at the end")),
+    }
 }

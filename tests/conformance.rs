@@ -18,7 +18,7 @@ const CASES: usize = 2535;
 
 /// Cases in which no two servers agreed, so that there is nothing to pass by: a DNAME whose target lies below its own
 /// owner, whose chain grows until a limit that each server sets itself. These count as passed when one server agrees.
-const NO_TWO_AGREE: &[u32] = &[];
+const NO_TWO_AGREE: &[u32] = &[185, 620, 1205, 1345, 2255, 2670];
 
 #[derive(Deserialize)]
 struct Case {
@@ -70,7 +70,7 @@ fn answers_are_those_of_the_stock_servers() {
     for (id, zone, qname, qtype, said, groups) in failed.iter().take(5) {
         println!("case {id}: {qname} {qtype}\n{zone}\nsaid {said:#?}\nexpected one of {groups:#?}");
     }
-    assert_eq!(failed.iter().map(|case| case.0).collect::<Vec<_>>(), []);
+    assert_eq!(failed.iter().map(|case| case.0).collect::<Vec<u32>>(), Vec::<u32>::new());
     assert_eq!((total, exact), (CASES, CASES), "every case of the sample is exact");
 }
 

@@ -1,8 +1,8 @@
 //! The additional section: addresses, and for NAPTR also SRV records, of the names that the answer points to.
 
 use super::lookup::{self, Found};
-use super::message::{Full, Message, Section, Source};
-use super::name_buf::NameBuf;
+use super::message::{Full, Message, Placed, Section, Source};
+use super::name_buf::{NameBuf, is_at_or_below};
 use crate::zone::{Node, RecordType, Rrset, Zone, wire_name_len};
 
 /// What is looked up for most names.
@@ -11,20 +11,28 @@ const ADDRESSES: &[RecordType] = &[RecordType::A, RecordType::AAAA];
 /// Adds to a finished answer what its RRsets point to, as long as there is room. Nobody needs it to understand the
 /// answer, so nothing tells when some is left out (RFC 2181 §9).
 pub(super) fn add(message: &mut Message<'_, '_>) {
-    // Only what answer and authority hold is looked at, not what is added here.
-    for index in 0..message.placed_count() {
+    let mut index = 0;
+    while index < message.placed_count() {
         let placed = message.placed(index);
-        if placed.section == Section::Additional {
-            return;
-        }
-        for rdata in placed.rrset.rdatas() {
-            let Some((name, rtypes)) = pointer(placed.rrset.rtype, rdata) else { continue };
-            let glue = placed.rrset.rtype == RecordType::NS;
-            if add_rrsets(message, placed.zone, &NameBuf::new(name), rtypes, glue).is_err() {
-                return;
+        // Of what is added here only SRV points on: a NAPTR led to it.
+        if placed.section != Section::Additional || placed.rrset.rtype == RecordType::SRV {
+            for rdata in placed.rrset.rdatas() {
+                if add_pointed(message, placed, rdata).is_err() {
+                    return;
+                }
             }
         }
+        index += 1;
     }
+}
+
+/// Adds what one record points to.
+fn add_pointed<'z>(message: &mut Message<'z, '_>, placed: Placed<'z>, rdata: &[u8]) -> Result<(), Full> {
+    let Some((name, rtypes)) = pointer(placed.rrset.rtype, rdata) else { return Ok(()) };
+    // A service binding to the root means its own owner (RFC 9460 §2.5.2).
+    let owner = name == [0] && matches!(placed.rrset.rtype, RecordType::SVCB | RecordType::HTTPS);
+    let name = if owner { message.owner_of(placed) } else { NameBuf::new(name) };
+    add_rrsets(message, placed.zone, &name, rtypes, placed.rrset.rtype == RecordType::NS)
 }
 
 /// Adds the addresses that a referral cannot do without: those of name servers below the cut itself (RFC 9471 §3.1).
@@ -71,14 +79,6 @@ fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<&'z Node> {
     }
 }
 
-fn is_at_or_below(name: &[u8], origin: &[u8]) -> bool {
-    let mut at = 0;
-    while name.len() - at > origin.len() {
-        at += 1 + usize::from(name[at]);
-    }
-    name[at..] == *origin
-}
-
 /// The name that a record points to and what the additional section should hold of it.
 fn pointer(rtype: RecordType, rdata: &[u8]) -> Option<(&[u8], &'static [RecordType])> {
     use RecordType as T;
@@ -92,7 +92,7 @@ fn pointer(rtype: RecordType, rdata: &[u8]) -> Option<(&[u8], &'static [RecordTy
     };
     let name = rdata.get(at..)?;
     let name = &name[..wire_name_len(name).ok()?];
-    (name.len() > 1).then_some((name, wanted))
+    Some((name, wanted))
 }
 
 /// Where the replacement of a NAPTR stands and what its flags say that it leads to (RFC 3403 §4.1, RFC 3958 §2.2).

@@ -23,12 +23,8 @@ pub(super) fn respond(server: &Server, question: Question<'_>, message: &mut Mes
     } else {
         ""
     };
-    if text.is_empty() {
-        return message.set_error(Rcode::REFUSED, ExtendedError::NotAuthoritative);
-    }
-    message.set_authoritative();
-    if !matches!(question.rtype, RecordType::TXT | RecordType::ANY) {
-        return;
+    if text.is_empty() || !matches!(question.rtype, RecordType::TXT | RecordType::ANY) {
+        return message.set_error(Rcode::REFUSED, ExtendedError::NotSupported);
     }
     let text = &text.as_bytes()[..text.len().min(MAX_STRING)];
     let mut rdata = [0; 1 + MAX_STRING];

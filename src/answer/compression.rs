@@ -71,29 +71,39 @@ impl Compression {
     }
 }
 
-/// Whether the possibly compressed name at `offset` of a message equals an uncompressed one.
-pub(super) fn name_at_equals(message: &[u8], mut offset: usize, mut name: &[u8], case: Case) -> bool {
-    loop {
-        let Some(&length) = message.get(offset) else { return false };
-        if length >= 0xc0 {
-            let Some(&low) = message.get(offset + 1) else { return false };
-            let target = usize::from(u16::from_be_bytes([length, low]) & !POINTER);
-            // Pointers lead back, so this ends.
+/// The labels of the possibly compressed name at `offset` of a message, each with its length byte, the root's last.
+/// What was written here is well-formed; a name that is cut short just ends.
+pub(super) fn labels_at(message: &[u8], mut offset: usize) -> impl Iterator<Item = &[u8]> {
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        // Pointers lead back, so following them ends.
+        while let Some(&[high, low]) = message.get(offset..offset + 2)
+            && high >= 0xc0
+        {
+            let target = usize::from(u16::from_be_bytes([high, low]) & !POINTER);
             if target >= offset {
-                return false;
+                return None;
             }
             offset = target;
-            continue;
         }
-        let end = 1 + usize::from(length);
-        let (Some(theirs), Some(ours)) = (message.get(offset..offset + end), name.get(..end)) else { return false };
+        let label = message.get(offset..=offset + usize::from(*message.get(offset)?)).filter(|_| !ended)?;
+        ended = label[0] == 0;
+        offset += label.len();
+        Some(label)
+    })
+}
+
+/// Whether the possibly compressed name at `offset` of a message equals an uncompressed one.
+pub(super) fn name_at_equals(message: &[u8], offset: usize, mut name: &[u8], case: Case) -> bool {
+    for theirs in labels_at(message, offset) {
+        let Some((ours, rest)) = name.split_at_checked(theirs.len()) else { return false };
         let same = if case == Case::Exact { theirs == ours } else { theirs.eq_ignore_ascii_case(ours) };
-        if !same || length == 0 {
-            return same;
+        if !same {
+            return false;
         }
-        offset += end;
-        name = &name[end..];
+        name = rest;
     }
+    name.is_empty()
 }
 
 fn find(slots: &[u16; SLOTS], message: &[u8], hash: u32, name: &[u8], case: Case) -> Option<u16> {

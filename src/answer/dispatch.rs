@@ -1,7 +1,7 @@
 //! Who handles a query: an error, class CH, a transfer, or the zones.
 
 use super::edns::{ExtendedError, OptRecord, size_limit};
-use super::interface::{Context, Outcome, Transport};
+use super::interface::{Context, Outcome};
 use super::message::Message;
 use super::query::{Query, Rejected};
 use super::rcode::Rcode;
@@ -9,7 +9,7 @@ use super::resolve::Resolution;
 use super::{chaos, transfer};
 use crate::zone::{Class, RecordType, ZoneSet};
 
-/// The largest response to a query that was rejected: header and question.
+/// The largest response to a query that was rejected: header, question and OPT.
 const ERROR_LIMIT: usize = 512;
 
 /// Answers one query into the cleared `response`.
@@ -18,8 +18,9 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
     let query = match Query::parse(query) {
         Ok(query) => query,
         Err(Rejected::Silently) => return Outcome::Drop,
-        Err(Rejected::With { header, question, rcode }) => {
-            let mut message = Message::new(response, header, question, None, ERROR_LIMIT);
+        Err(Rejected::With { header, question, edns, rcode }) => {
+            let opt = edns.map(|edns| OptRecord::new(edns, context.server, context.transport));
+            let mut message = Message::new(response, header, question, opt, ERROR_LIMIT);
             message.set_rcode(rcode);
             message.finish();
             return Outcome::Respond;
@@ -43,17 +44,16 @@ fn is_transfer(query: &Query<'_>) -> bool {
 }
 
 /// Fills the response to a well-formed query.
-fn respond<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Context<'_>, message: &mut Message<'z, '_>) {
+fn respond<'z, 'q>(zones: &'z ZoneSet, query: &Query<'q>, context: &Context<'_>, message: &mut Message<'z, 'q>) {
     let question = query.question;
     if query.edns.is_some_and(|edns| !edns.version_is_known()) {
         return message.set_rcode(Rcode::BADVERS);
     }
-    if query.signed {
-        // No key is known here (RFC 8945 §5.2.1).
-        return message.set_rcode(Rcode::NOTAUTH);
+    if let Some(signature) = query.signature {
+        return message.set_unknown_key(signature);
     }
     match question.class {
-        Class::IN => {}
+        Class::IN | Class::ANY => {}
         Class::CH => return chaos::respond(context.server, question, message),
         _ => return message.set_error(Rcode::REFUSED, ExtendedError::NotSupported),
     }
@@ -66,7 +66,7 @@ fn respond<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Context<'_>, mes
         zones,
         rtype: question.rtype,
         see_hidden: context.may_transfer,
-        minimal_any: context.transport == Transport::Udp,
+        any_class: question.class == Class::ANY,
         message,
     };
     resolution.run(question);

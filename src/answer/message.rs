@@ -2,12 +2,13 @@
 
 use smallvec::SmallVec;
 
-use super::compression::{Case, Compression, name_at_equals};
+use super::compression::{Case, Compression, labels_at, name_at_equals};
 use super::edns::{ExtendedError, OptRecord};
-use super::query::{HEADER_LEN, Header, Question};
+use super::name_buf::NameBuf;
+use super::query::{HEADER_LEN, Header, Question, Signature};
 use super::rcode::Rcode;
 use crate::zone::rdata::{Field, shape};
-use crate::zone::{Class, Node, RecordType, Rrset, Zone, wire_name_len};
+use crate::zone::{Class, MAX_NAME, Node, RecordType, Rrset, Zone, wire_name_len};
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
@@ -75,6 +76,7 @@ pub(super) struct Message<'z, 'q> {
     counts: [u16; 3],
     placed: SmallVec<[Placed<'z>; USUAL_RRSETS]>,
     rcode: Rcode,
+    unknown_key: Option<Signature<'q>>,
     authoritative: bool,
     truncated: bool,
     class: Class,
@@ -106,6 +108,7 @@ impl<'z, 'q> Message<'z, 'q> {
             counts: [0; 3],
             placed: SmallVec::new(),
             rcode: Rcode::NOERROR,
+            unknown_key: None,
             authoritative: false,
             truncated: false,
             class: Class::IN,
@@ -154,6 +157,12 @@ impl<'z, 'q> Message<'z, 'q> {
         }
     }
 
+    /// Refuses a query whose signature cannot be checked: no key is known here (RFC 8945 §5.2.1).
+    pub(super) fn set_unknown_key(&mut self, signature: Signature<'q>) {
+        self.rcode = Rcode::NOTAUTH;
+        self.unknown_key = Some(signature);
+    }
+
     /// Whether RRSIGs accompany the RRsets they cover.
     pub(super) fn signatures(&self) -> bool {
         self.signatures
@@ -167,6 +176,17 @@ impl<'z, 'q> Message<'z, 'q> {
     /// An RRset that was placed.
     pub(super) fn placed(&self, index: usize) -> Placed<'z> {
         self.placed[index]
+    }
+
+    /// The owner of an RRset that was placed.
+    pub(super) fn owner_of(&self, placed: Placed<'z>) -> NameBuf {
+        let mut wire = [0; MAX_NAME];
+        let mut len = 0;
+        for label in labels_at(self.bytes, placed.owner_at.into()) {
+            wire[len..len + label.len()].copy_from_slice(label);
+            len += label.len();
+        }
+        NameBuf::new(&wire[..len])
     }
 
     /// Writes an RRset whole, with the RRSIGs that cover it if they are wanted; one that is there already is left out.
@@ -217,10 +237,14 @@ impl<'z, 'q> Message<'z, 'q> {
         name_at_equals(self.bytes, position, name, Case::Any)
     }
 
-    /// Writes header and OPT record.
+    /// Writes the header and the records that describe the message.
     pub(super) fn finish(mut self) {
         if let Some(opt) = &self.opt {
             opt.write(self.bytes, self.rcode, self.limit + self.opt_len);
+            self.counts[Section::Additional as usize] += 1;
+        }
+        if let Some(signature) = &self.unknown_key {
+            signature.write_bad_key(self.bytes, self.header.id);
             self.counts[Section::Additional as usize] += 1;
         }
         let mut flags = FLAG_QR | u16::from(self.header.opcode) << 11 | self.header.copied_flags | self.rcode.0 & 0xf;

@@ -52,3 +52,12 @@ impl NameBuf {
         Ok(())
     }
 }
+
+/// Whether a lower-cased wire-form name equals another or lies below it.
+pub(super) fn is_at_or_below(name: &[u8], origin: &[u8]) -> bool {
+    let mut at = 0;
+    while name.len() - at > origin.len() {
+        at += 1 + usize::from(name[at]);
+    }
+    name[at..] == *origin
+}

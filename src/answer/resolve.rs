@@ -5,14 +5,14 @@ use super::denial;
 use super::edns::ExtendedError;
 use super::lookup::{self, Found};
 use super::message::{Full, Message, Section, Source};
-use super::name_buf::NameBuf;
+use super::name_buf::{NameBuf, is_at_or_below};
 use super::query::Question;
 use super::rcode::Rcode;
 use crate::zone::{Node, RecordType, Zone, ZoneSet};
 
-/// How many CNAMEs and DNAMEs are followed for one query: as many as stock servers follow (NSD 10, BIND 11), and few
-/// enough that a chain cannot make one query expensive.
-const MAX_HOPS: usize = 10;
+/// How many CNAMEs and DNAMEs are followed for one query: more than stock servers that have a limit (Knot 5, BIND 11),
+/// few enough that a chain cannot make one query expensive.
+const MAX_HOPS: usize = 16;
 
 /// One question on its way through the zones.
 pub(super) struct Resolution<'a, 'z, 'q> {
@@ -24,16 +24,18 @@ pub(super) struct Resolution<'a, 'z, 'q> {
     pub(super) rtype: RecordType,
     /// Whether hidden zones may be seen.
     pub(super) see_hidden: bool,
-    /// Whether ANY is answered with one RRset alone (RFC 8482 §4.1).
-    pub(super) minimal_any: bool,
+    /// Whether the class asked for is ANY: then no answer is authoritative (RFC 1035 §6.2) nor proves anything.
+    pub(super) any_class: bool,
 }
 
 /// Whether there is more to look up.
 enum Step {
     Done,
-    /// The name was replaced by the target of the CNAME, real or synthesised, that starts at `alias_at`.
+    /// The name was replaced by the target of the CNAME, real or synthesised, that starts at `alias_at`. It is `endless`
+    /// if it stays below the DNAME it came from, so that more substitutions would only make it grow.
     Follow {
         alias_at: usize,
+        endless: bool,
     },
 }
 
@@ -64,7 +66,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     fn follow(&mut self, mut zone: &'z Zone, name: &mut NameBuf) -> Result<(), Full> {
         let mut aliases = [0; MAX_HOPS];
         for hop in 0..=MAX_HOPS {
-            let Step::Follow { alias_at } = self.step(zone, name, hop)? else { return Ok(()) };
+            let Step::Follow { alias_at, endless } = self.step(zone, name, hop)? else { return Ok(()) };
             let Some(place) = aliases.get_mut(hop) else { return Ok(()) };
             *place = alias_at;
             // A name that owns an alias of this chain already makes it a loop.
@@ -72,6 +74,7 @@ impl<'z> Resolution<'_, 'z, '_> {
                 return Ok(());
             }
             match self.zone_of(name.lower()) {
+                Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,
                 None => return Ok(()),
             }
@@ -82,7 +85,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     /// One round: steps 3 a to c of the algorithm.
     fn step(&mut self, zone: &'z Zone, name: &mut NameBuf, hop: usize) -> Result<Step, Full> {
         let found = lookup::find(zone, name.lower(), self.rtype);
-        if hop == 0 && !matches!(found, Found::Delegation { .. }) {
+        if hop == 0 && !self.any_class && !matches!(found, Found::Delegation { .. }) {
             self.message.set_authoritative();
         }
         match found {
@@ -125,24 +128,21 @@ impl<'z> Resolution<'_, 'z, '_> {
                 denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
             }
             name.set(target);
-            return Ok(Step::Follow { alias_at });
+            return Ok(Step::Follow { alias_at, endless: false });
         }
         self.deny(zone)?;
         denial::of_type(self.message, zone, name.lower(), encloser)?;
         Ok(Step::Done)
     }
 
-    /// The RRsets of a node for ANY; whether there was one.
+    /// One RRset of a node for ANY, the first that is not DNSSEC's own: an answer that is true and stays small (RFC 8482
+    /// §4.1). Whether there was one.
     fn any(&mut self, zone: &'z Zone, node: &'z Node, name: &NameBuf) -> Result<bool, Full> {
-        let signatures = self.message.signatures();
-        let wanted = |rrset: &&'z crate::zone::Rrset| !(signatures && rrset.rtype == RecordType::RRSIG);
-        let most = if self.minimal_any { 1 } else { usize::MAX };
-        let mut found = false;
-        for rrset in node.rrsets().iter().filter(wanted).take(most) {
-            self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
-            found = true;
-        }
-        Ok(found)
+        let of_dnssec = |rtype| matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3);
+        let ordinary = node.rrsets().iter().find(|rrset| !of_dnssec(rrset.rtype));
+        let Some(rrset) = ordinary.or(node.rrsets().first()) else { return Ok(false) };
+        self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
+        Ok(true)
     }
 
     /// What a positive answer brings along: the proof that a wildcard was in place, and the zone's name servers.
@@ -151,9 +151,12 @@ impl<'z> Resolution<'_, 'z, '_> {
             denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
         }
         // DNSKEY RRsets are large and those who ask for them know the servers already.
-        if self.rtype != RecordType::DNSKEY
-            && let Some(ns) = zone.apex().get(RecordType::NS)
-        {
+        let wanted = match self.rtype {
+            RecordType::DNSKEY => false,
+            RecordType::ANY => false,
+            _ => !self.any_class,
+        };
+        if wanted && let Some(ns) = zone.apex().get(RecordType::NS) {
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
             let source = Source::new(zone, zone.apex(), ns);
             let _left_out = self.message.push(Section::Authority, zone.origin().as_wire(), source);
@@ -188,11 +191,15 @@ impl<'z> Resolution<'_, 'z, '_> {
         let alias_at = self.message.len();
         let cname = (RecordType::CNAME, name.written());
         self.message.push_records(Section::Answer, alias.written(), dname.ttl, [cname])?;
-        Ok(Step::Follow { alias_at })
+        let endless = is_at_or_below(name.lower(), &alias.lower()[owner..]);
+        Ok(Step::Follow { alias_at, endless })
     }
 
     /// The SOA of a negative answer, with the TTL for which the denial may be kept (RFC 2308 §3, §5).
     fn deny(&mut self, zone: &'z Zone) -> Result<(), Full> {
+        if self.any_class {
+            return Ok(());
+        }
         let apex = zone.apex();
         let soa = apex.get(RecordType::SOA).expect("a zone is made with its SOA at the apex");
         let source = Source::new(zone, apex, soa).with_ttl_at_most(zone.soa().minimum);

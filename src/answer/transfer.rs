@@ -59,7 +59,7 @@ fn zone_for<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Context<'_>) ->
 
 /// Begins the transfer that a query asks for; `None` if what it gets is an ordinary response, from [`respond`].
 pub(super) fn begin(zones: &ZoneSet, query: &Query<'_>, context: &Context<'_>) -> Option<Transfer> {
-    let acceptable = !query.signed && query.edns.is_none_or(|edns| edns.version_is_known());
+    let acceptable = query.signature.is_none() && query.edns.is_none_or(|edns| edns.version_is_known());
     if !acceptable || context.transport == Transport::Udp {
         return None;
     }
@@ -97,7 +97,9 @@ pub(super) fn respond<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Conte
     }
     // The client is current; or the query came as a datagram, and the SOA alone tells it to come again over a stream
     // (RFC 1995 §2, §4).
-    message.set_authoritative();
+    if context.transport != Transport::Udp {
+        message.set_authoritative();
+    }
     let apex = zone.apex();
     if let Some(soa) = apex.get(RecordType::SOA)
         && message.push(Section::Answer, zone.origin().as_wire(), Source::new(zone, apex, soa)).is_err()
