@@ -5,7 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use grapevine::admin::{Admin, ControlSocket, Decision, FilesHandle, Held, HeldDiagnostic, Process, serve};
+use grapevine::admin::{
+    Admin, CommandRequest, ControlSocket, Decision, FilesHandle, FilesRequest, Held, HeldDiagnostic, Process, serve,
+};
 use grapevine::metrics::Metrics;
 use grapevine::node::{self, Applied, CommandError, MemberState, MemberView, View, ZoneView};
 use grapevine::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneSet};
@@ -15,49 +17,49 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_grapevine");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_grapevine");
 
 /// A directory of its own.
-pub struct Bench {
+pub(crate) struct Bench {
     directory: TempDir,
 }
 
 /// What came of one run.
-pub struct Run {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// A control server on the bench's `data/grapevine.sock`.
-pub struct Daemon {
+pub(crate) struct Daemon {
     view: watch::Sender<Arc<View>>,
     held: watch::Sender<Arc<Vec<Held>>>,
     _runtime: Runtime,
 }
 
 impl Bench {
-    pub fn new() -> Bench {
+    pub(crate) fn new() -> Bench {
         Bench { directory: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// The program in the bench's directory, with nothing from the environment that steers it.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(args).current_dir(self.directory.path()).env_remove("GRAPEVINE_CONTROL");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         self.command(args).output().expect("the program runs").into()
     }
 
-    pub fn daemon(&self, zones: Vec<ZoneView>) -> Daemon {
+    pub(crate) fn daemon(&self, zones: Vec<ZoneView>) -> Daemon {
         let data = self.path("data");
         std::fs::create_dir_all(&data).expect("writable");
         Daemon::start(&data.join("grapevine.sock"), zones)
@@ -75,18 +77,8 @@ impl From<Output> for Run {
 impl Daemon {
     fn start(socket: &Path, zones: Vec<ZoneView>) -> Daemon {
         let runtime = Runtime::new().expect("a runtime");
-        let (view, view_out) = watch::channel(node_view(zones));
-        let (held, held_out) = watch::channel(Arc::new(Vec::new()));
-        let (commands_in, mut commands) = mpsc::channel(4);
-        let (requests_in, mut requests) = mpsc::channel(4);
-        let admin = Admin {
-            view: view_out,
-            zones: Arc::new(ArcSwap::from_pointee(zone_set())),
-            commands: commands_in,
-            files: FilesHandle { held: held_out, requests: requests_in },
-            metrics: Arc::new(Metrics::default()),
-            process: process(),
-        };
+        let (admin, ends) = admin(zones);
+        let Ends { view, held, mut commands, mut decisions } = ends;
         let socket = runtime.block_on(ControlSocket::bind(socket)).expect("a control socket");
         runtime.spawn(serve(socket, admin, CancellationToken::new()));
         runtime.spawn(async move {
@@ -102,7 +94,7 @@ impl Daemon {
             }
         });
         runtime.spawn(async move {
-            while let Some(request) = requests.recv().await {
+            while let Some(request) = decisions.recv().await {
                 let outcome = match request.decision {
                     Decision::Approve => "approved",
                     Decision::Reject => "rejected",
@@ -113,21 +105,46 @@ impl Daemon {
         Daemon { view, held, _runtime: runtime }
     }
 
-    pub fn show(&self, zones: Vec<ZoneView>) {
+    pub(crate) fn show(&self, zones: Vec<ZoneView>) {
         self.view.send_replace(node_view(zones));
     }
 
-    pub fn hold(&self, held: Held) {
+    pub(crate) fn hold(&self, held: Held) {
         self.held.send_replace(Arc::new(vec![held]));
     }
 }
 
-fn name(text: &str) -> Name {
+/// The other ends of what a control server is connected to.
+pub(crate) struct Ends {
+    pub(crate) view: watch::Sender<Arc<View>>,
+    pub(crate) held: watch::Sender<Arc<Vec<Held>>>,
+    pub(crate) commands: mpsc::Receiver<CommandRequest>,
+    pub(crate) decisions: mpsc::Receiver<FilesRequest>,
+}
+
+/// What a control server needs, made of channels.
+pub(crate) fn admin(zones: Vec<ZoneView>) -> (Admin, Ends) {
+    let (view, view_out) = watch::channel(node_view(zones));
+    let (held, held_out) = watch::channel(Arc::new(Vec::new()));
+    let (commands_in, commands) = mpsc::channel(4);
+    let (requests, decisions) = mpsc::channel(4);
+    let admin = Admin {
+        view: view_out,
+        zones: Arc::new(ArcSwap::from_pointee(zone_set())),
+        commands: commands_in,
+        files: FilesHandle { held: held_out, requests },
+        metrics: Arc::new(Metrics::default()),
+        process: process(),
+    };
+    (admin, Ends { view, held, commands, decisions })
+}
+
+pub(crate) fn name(text: &str) -> Name {
     text.parse().expect("a valid name")
 }
 
 /// A zone that is the same on so many of two members.
-pub fn zone(origin: &str, serial: u32, same_on: usize) -> ZoneView {
+pub(crate) fn zone(origin: &str, serial: u32, same_on: usize) -> ZoneView {
     ZoneView {
         origin: name(origin),
         serial,
@@ -145,7 +162,7 @@ pub fn zone(origin: &str, serial: u32, same_on: usize) -> ZoneView {
 }
 
 /// A zone's file with an error.
-pub fn held(origin: &str) -> Held {
+pub(crate) fn held(origin: &str) -> Held {
     let path = format!("zones/{}zone", name(origin));
     let found = HeldDiagnostic { path: path.clone(), line: 3, column: 5, message: "not an address".to_owned() };
     Held {
@@ -158,7 +175,8 @@ pub fn held(origin: &str) -> Held {
     }
 }
 
-fn node_view(zones: Vec<ZoneView>) -> Arc<View> {
+/// The view of the first of two live members.
+pub(crate) fn node_view(zones: Vec<ZoneView>) -> Arc<View> {
     let member = |index: u16| MemberView {
         name: format!("n{index}"),
         gossip: ([127, 0, 0, 1], 7300 + index).into(),
@@ -197,6 +215,6 @@ fn zone_set() -> ZoneSet {
     let soa = Soa { ttl: 60, mname: root.clone(), rname: root, serial: 7, refresh: 1, retry: 2, expire: 3, minimum: 4 };
     let mut content = ZoneContent::new(name("example.org."), soa);
     let rdata = Rdata::new([192, 0, 2, 1].as_slice());
-    content.add(Record { owner: name("www.example.org."), rtype: RecordType::A, ttl: 60, rdata });
+    content.add(Record { owner: name("a.b.example.org."), rtype: RecordType::A, ttl: 60, rdata });
     ZoneSet::new([Arc::new(Zone::from_content(&content))])
 }

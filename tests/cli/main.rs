@@ -1,6 +1,7 @@
 //! The program as a person meets it: arguments in; output, errors and exit codes out.
 
 mod bench;
+mod control;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
