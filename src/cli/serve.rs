@@ -15,6 +15,5 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: ServeArgs) -> Result<Exit, Failure> {
     let config = args.settings.load()?;
-    // LEAD: replace this line by `crate::daemon::run(config).map(|()| Exit::Ok).map_err(|e| Failure::new(Exit::No, e))`.
-    Err(Failure::say(Exit::Internal, format_args!("node {} has no daemon to run it yet", config.name)))
+    crate::daemon::run(config).map(|()| Exit::Ok).map_err(|error| Failure::new(Exit::No, error))
 }

@@ -65,7 +65,6 @@ fn reopening_gives_back_what_was_committed() {
     let facts = Facts {
         actor: Some(ActorId([3; 16])),
         generation: 12,
-        hlc: Hlc(99),
         initialised: true,
         peers: vec!["192.0.2.1:7946".parse().expect("an address")],
     };
