@@ -284,6 +284,3 @@ async fn ask<T, A>(
 fn parse_origin(text: &str) -> Result<Name, ApiError> {
     text.parse().map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("{text:?} is no zone name: {error}")))
 }
-
-#[cfg(test)]
-mod tests;
