@@ -18,6 +18,13 @@ pub const MAX_DECODED_DATAGRAM: usize = 16 << 10;
 #[error("malformed message: {0}")]
 pub struct DecodeError(String);
 
+impl DecodeError {
+    /// An error for bytes that decode but mean nothing here.
+    pub fn new(reason: &str) -> DecodeError {
+        DecodeError(reason.to_owned())
+    }
+}
+
 /// Encodes a message.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     bincode::serde::encode_to_vec(message, bincode::config::standard())
@@ -32,6 +39,15 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// Decodes what this node itself encoded and whose bytes are proved unchanged: of any size.
+pub fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
+        Ok((message, used)) if used == bytes.len() => Ok(message),
+        Ok(_) => Err(DecodeError("bytes left over at the end".to_owned())),
+        Err(error) => Err(DecodeError(error.to_string())),
+    }
+}
+
 /// Decodes a message at the start of `bytes` and tells how many bytes it took.
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     let config = bincode::config::standard().with_limit::<MAX_DECODED>();
@@ -42,4 +58,12 @@ pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), De
 pub fn decode_datagram_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     let config = bincode::config::standard().with_limit::<MAX_DECODED_DATAGRAM>();
     bincode::serde::decode_from_slice(bytes, config).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// As [`decode_datagram_prefix`], for a message that fills `bytes` exactly.
+pub fn decode_datagram<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match decode_datagram_prefix(bytes)? {
+        (message, used) if used == bytes.len() => Ok(message),
+        _ => Err(DecodeError::new("bytes left over at the end")),
+    }
 }

@@ -13,11 +13,18 @@
 //!
 //! The core is pure and deterministic: time, randomness and bytes are passed in. `tests/tidy.rs` enforces the arrows.
 
+pub mod admin;
 pub mod answer;
+pub mod cli;
 pub mod codec;
+pub mod config;
+pub mod daemon;
 pub mod gossip;
+pub mod master;
 pub mod membership;
 pub mod metrics;
 pub mod node;
 pub mod replica;
+pub mod serve;
+pub mod store;
 pub mod zone;

@@ -1,3 +1,7 @@
 //! The `grapevine` binary: parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grapevine::cli::run(std::env::args_os().collect::<Vec<_>>()).into()
+}

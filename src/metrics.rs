@@ -49,8 +49,12 @@ counters! {
     queries_tls,
     /// DNS packets dropped without a response: malformed, or themselves responses.
     queries_dropped,
+    /// Queries that made the lookup panic and were dropped. Each is a bug.
+    answers_panicked,
     /// UDP responses sent with TC set.
     responses_truncated,
+    /// UDP responses that the system would not send: no route, a full queue or a firewall.
+    responses_unsent,
     /// Zone transfers served.
     transfers,
     /// Zone transfers refused.

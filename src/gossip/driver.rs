@@ -17,7 +17,10 @@ use super::endpoint::Endpoint;
 use super::inbound::{InboundRequest, serve};
 use super::outbound::Peers;
 use super::seeds;
-use crate::node::{Applied, Command, CommandError, Effect, Event, InboundId, Now, PersistId, RequestId, Ticket, View};
+use crate::metrics::Metrics;
+use crate::node::{
+    Applied, Command, CommandError, Effect, Event, InboundId, Node, Now, PersistId, RequestId, Severity, Ticket, View,
+};
 use crate::replica::Write;
 use crate::zone::{ZoneContent, ZoneSet};
 
@@ -35,6 +38,9 @@ const MAX_BACKLOG: usize = 1024;
 
 /// How often the view is copied out at most. People do not see more, and a view of a large node costs.
 const VIEW_PERIOD: Duration = Duration::from_millis(50);
+/// How many times as long as a copy takes passes at least until the next: with thousands of zones copies take long, and
+/// the node has better to do.
+const VIEW_SHARE: u32 = 20;
 
 /// How long writes that are under way may take when the daemon stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -47,6 +53,20 @@ pub trait Core: Send {
     fn next_deadline(&self) -> Option<Duration>;
     /// The core as it shows itself.
     fn view(&self, now: Now) -> View;
+}
+
+impl Core for Node {
+    fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        Node::handle(self, event, now)
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        Node::next_deadline(self)
+    }
+
+    fn view(&self, now: Now) -> View {
+        Node::view(self, now)
+    }
 }
 
 /// The clocks of this process: the only place where the core's time comes from.
@@ -78,12 +98,14 @@ pub struct Options {
     pub clock: SystemClock,
     /// Seeds as `host:port`, names or addresses.
     pub seeds: Vec<String>,
+    /// Where what is to be served is put, swapped whole.
+    pub zones: Arc<ArcSwap<ZoneSet>>,
     /// Cancelled when the daemon is to stop: the driver says good-bye, waits for its writes, and ends.
     pub shutdown: CancellationToken,
 }
 
 /// A command with where its outcome goes.
-pub type SentCommand = (Command, oneshot::Sender<Result<Applied, CommandError>>);
+type SentCommand = (Command, oneshot::Sender<Result<Applied, CommandError>>);
 
 /// The other ends of the driver's channels.
 pub struct Ports {
@@ -95,9 +117,7 @@ pub struct Ports {
     pub writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
     /// From the store: what became of them. If it is dropped, the driver ends with an error.
     pub written: mpsc::Sender<(PersistId, Result<(), String>)>,
-    /// What to serve; swapped whole.
-    pub zones: Arc<ArcSwap<ZoneSet>>,
-    /// The same, for those that wait for changes.
+    /// What to serve, for those that wait for changes.
     pub published: watch::Receiver<Arc<ZoneSet>>,
     /// The core as it shows itself, a moment ago.
     pub view: watch::Receiver<Arc<View>>,
@@ -122,6 +142,7 @@ pub struct Driver<C> {
     core: C,
     clock: SystemClock,
     shutdown: CancellationToken,
+    metrics: Arc<Metrics>,
     datagrams: Datagrams,
     peers: Arc<Peers>,
     /// Requests to peers under way.
@@ -146,7 +167,7 @@ pub struct Driver<C> {
     /// Requests of peers without a response.
     replies: BTreeMap<InboundId, oneshot::Sender<Vec<u8>>>,
     last_id: u64,
-    view_copied: Instant,
+    next_view: Instant,
     view_old: bool,
     /// Set once the daemon stops: when to end at the latest.
     ending: Option<Instant>,
@@ -170,7 +191,7 @@ impl<C: Core> Driver<C> {
         let (files_in, files) = mpsc::channel(1);
         let (writes, writes_out) = mpsc::channel(MAX_WAITING_WRITES);
         let (written_in, written) = mpsc::channel(MAX_WAITING_WRITES);
-        let zones = Arc::new(ArcSwap::from_pointee(ZoneSet::default()));
+        let zones = options.zones;
         let (published, published_out) = watch::channel(zones.load_full());
         let (view, view_out) = watch::channel(Arc::new(core.view(options.clock.now())));
         let (requests_in, inbound) = mpsc::channel(MAX_WAITING_REQUESTS);
@@ -178,8 +199,9 @@ impl<C: Core> Driver<C> {
         let mut services = JoinSet::new();
         let Endpoint { datagrams, listener, secrets, metrics, .. } = endpoint;
         let peers = Arc::new(Peers::new(secrets.clone()));
+        let stream_metrics = metrics.clone();
         services.spawn(async move {
-            serve(listener, secrets, metrics, requests_in).await;
+            serve(listener, secrets, stream_metrics, requests_in).await;
             "the gossip stream server"
         });
         services.spawn(async move {
@@ -192,7 +214,6 @@ impl<C: Core> Driver<C> {
             files: files_in,
             writes: writes_out,
             written: written_in,
-            zones: zones.clone(),
             published: published_out,
             view: view_out,
         };
@@ -200,6 +221,7 @@ impl<C: Core> Driver<C> {
             core,
             clock: options.clock,
             shutdown: options.shutdown,
+            metrics,
             datagrams,
             peers,
             requests: JoinSet::new(),
@@ -218,7 +240,7 @@ impl<C: Core> Driver<C> {
             tickets: BTreeMap::new(),
             replies: BTreeMap::new(),
             last_id: 0,
-            view_copied: Instant::now(),
+            next_view: Instant::now(),
             view_old: true,
             ending: None,
         };
@@ -257,7 +279,7 @@ impl<C: Core> Driver<C> {
     async fn wake(&mut self) -> Wake {
         let (ending, clock) = (self.ending, self.clock);
         let tick = self.core.next_deadline().map(|mono| clock.instant(mono));
-        let view = self.view_old.then(|| self.view_copied + VIEW_PERIOD);
+        let view = self.view_old.then_some(self.next_view);
         let takes_commands = ending.is_none() && self.tickets.len() < MAX_COMMANDS && self.backlog.is_empty();
         let keeps_up = self.backlog.len() < MAX_BACKLOG;
         tokio::select! {
@@ -315,7 +337,7 @@ impl<C: Core> Driver<C> {
             self.perform(effect)?;
         }
         self.view_old = true;
-        if self.view_copied.elapsed() >= VIEW_PERIOD {
+        if Instant::now() >= self.next_view {
             self.copy_view();
         }
         Ok(())
@@ -345,7 +367,14 @@ impl<C: Core> Driver<C> {
                 self.zones.store(zones.clone());
                 self.published.send_replace(zones);
             }
+            Effect::Report { severity, message } => report(severity, &message),
+            Effect::Malformed => self.metrics.gossip_malformed.inc(),
+            Effect::Merged { batches } => self.metrics.batches_remote.add(batches),
             Effect::Done { ticket, result } => {
+                match &result {
+                    Ok(applied) => self.metrics.edits_local.add(u64::from(applied.changed)),
+                    Err(_) => self.metrics.edits_refused.inc(),
+                }
                 self.tickets.remove(&ticket).map(|outcome| outcome.send(result));
             }
             Effect::Fatal(message) => return Err(DriverError::Fatal(message)),
@@ -369,8 +398,9 @@ impl<C: Core> Driver<C> {
     }
 
     fn copy_view(&mut self) {
+        let began = Instant::now();
         self.view.send_replace(Arc::new(self.core.view(self.clock.now())));
-        self.view_copied = Instant::now();
+        self.next_view = Instant::now() + VIEW_PERIOD.max(began.elapsed() * VIEW_SHARE);
         self.view_old = false;
     }
 
@@ -383,6 +413,15 @@ impl<C: Core> Driver<C> {
             }
             done || Instant::now() >= end
         })
+    }
+}
+
+/// Tells the operator.
+fn report(severity: Severity, message: &str) {
+    match severity {
+        Severity::Info => tracing::info!("{message}"),
+        Severity::Warn => tracing::warn!("{message}"),
+        Severity::Error => tracing::error!("{message}"),
     }
 }
 

@@ -74,7 +74,7 @@ pub enum Event {
     },
     /// The zone files were read, at start and once: what this node has to offer to a cluster or to start one from.
     Files(Vec<ZoneContent>),
-    /// The seeds' names resolve to these addresses now.
+    /// The seeds' names were resolved again: gossip addresses to join by from now on.
     Seeds(Vec<SocketAddr>),
     /// The daemon is about to stop: say good-bye to the members.
     Leave,
@@ -122,8 +122,33 @@ pub enum Effect {
         /// What came of it.
         result: Result<Applied, CommandError>,
     },
+    /// Tell the operator something.
+    Report {
+        /// How urgent it is.
+        severity: Severity,
+        /// What it is.
+        message: String,
+    },
+    /// A datagram or stream message was authentic but not understood, and dropped; to be counted.
+    Malformed,
+    /// Batches of other nodes were applied; to be counted.
+    Merged {
+        /// How many.
+        batches: u64,
+    },
     /// This node must not go on: end the process with this message.
     Fatal(String),
+}
+
+/// How urgent a report is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Something is degraded.
+    Warn,
+    /// An operator must act.
+    Error,
 }
 
 /// A wish to change something.
@@ -138,6 +163,8 @@ pub enum Command {
         /// How it came in.
         origin: EditOrigin,
     },
+    /// Make several zones at once, all or none: what a node brings into a cluster.
+    Import(Vec<ZoneContent>),
     /// Delete a zone on every node.
     Delete {
         /// Its origin.

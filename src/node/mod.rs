@@ -1,11 +1,25 @@
 //! The daemon without I/O: one deterministic state machine that composes membership and replication.
 
+mod bootstrap;
+mod command;
+mod durability;
 mod event;
+#[expect(clippy::module_inception, reason = "the module's one concept has its name")]
+mod node;
+mod peers;
+mod replicate;
+mod sessions;
+mod show;
+mod transfers;
 mod view;
+mod wire;
 
 use std::time::Duration;
 
-pub use event::{Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Ticket};
+pub use event::{
+    Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket,
+};
+pub use node::{Node, NodeConfig};
 pub use view::{MemberState, MemberView, View, ZoneView};
 
 /// How long a request to a peer may take before it counts as failed.

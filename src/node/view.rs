@@ -21,6 +21,8 @@ pub struct View {
     pub actor: Option<String>,
     /// Whether it has synced with its cluster or started one; until then it answers from its own files, provisionally.
     pub initialised: bool,
+    /// Whether it has compared its zones with a member's since it started.
+    pub synced: bool,
     /// Moment of this view, milliseconds since 1970.
     pub at_ms: u64,
     /// Every known member, this node included, by name.

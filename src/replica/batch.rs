@@ -5,7 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Dot, Hlc, IncarnationId, Stamp, VersionVector};
-use crate::zone::{Name, Rdata, RecordKey, RecordType};
+use crate::zone::{Name, Rdata, RecordKey, RecordType, rdata, wire_name_len};
+
+/// The longest TTL in seconds (RFC 2181 §8).
+pub const MAX_TTL: u32 = i32::MAX as u32;
+/// How far a floor may lie above the batches counted so far: serials are kept in 64 bits, and this leaves room for
+/// every edit that could ever be made.
+const MAX_FLOOR: u64 = 1 << 56;
 
 /// One atomic edit. Immutable once made; its dot names it for ever.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -104,5 +110,47 @@ impl Batch {
         let mut version = self.deps.clone();
         version.advance(self.dot);
         version
+    }
+
+    /// Every owner whose records or TTLs the batch names, each once.
+    pub fn owners(&self) -> Vec<Name> {
+        let mut owners: Vec<Name> =
+            self.keys().map(|(owner, _)| owner).chain(self.ttls.iter().map(|write| &write.owner)).cloned().collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
+    }
+
+    /// Whether every node may apply it: names in the zone, rdata that suits its type, TTLs in range. The reason if not.
+    pub fn check(&self) -> Result<(), String> {
+        let ttl_owners = self.ttls.iter().map(|write| (&write.owner, write.rtype));
+        for (owner, rtype) in self.keys().chain(ttl_owners) {
+            if !owner.is_at_or_below(&self.zone) {
+                return Err(format!("{owner} is not in zone {}", self.zone));
+            }
+            if rtype == RecordType::SOA || rtype.is_meta() {
+                return Err(format!("a record of type {rtype} at {owner}"));
+            }
+        }
+        for key in &self.adds {
+            rdata::check(key.rtype, key.rdata.as_wire()).map_err(|error| format!("{}: {error}", key.owner))?;
+        }
+        let ttls = self.ttls.iter().filter_map(|write| write.ttl).chain(self.soa.ttl);
+        if ttls.into_iter().any(|ttl| ttl > MAX_TTL) {
+            return Err("a TTL beyond 2147483647 seconds".to_owned());
+        }
+        let names = self.soa.mname.iter().chain(&self.soa.rname);
+        if names.into_iter().any(|name| wire_name_len(name.as_wire()) != Ok(name.as_wire().len())) {
+            return Err("a malformed name in the SOA".to_owned());
+        }
+        if self.floor.is_some_and(|floor| floor > MAX_FLOOR) {
+            return Err("a serial out of range".to_owned());
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> impl Iterator<Item = (&Name, RecordType)> {
+        let removed = self.removes.iter().map(|(key, _)| key);
+        self.adds.iter().chain(removed).map(|key| (&key.owner, key.rtype))
     }
 }

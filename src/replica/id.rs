@@ -53,7 +53,7 @@ pub struct Hlc(pub u64);
 impl Hlc {
     /// The next time after `self` at a wall clock of `wall_ms`. Never goes back, whatever the clock does.
     pub fn next(self, wall_ms: u64) -> Hlc {
-        Hlc((wall_ms << 16).max(self.0 + 1))
+        Hlc((wall_ms << 16).max(self.0.saturating_add(1)))
     }
 
     /// Milliseconds since 1970.

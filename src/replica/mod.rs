@@ -3,11 +3,29 @@
 //! Pure: no sockets, files, clocks or randomness of its own. See `docs/replication.md` for the invariants.
 
 mod batch;
+mod catalog;
+mod digest;
+mod edit;
 mod id;
+mod log;
 mod persist;
+mod projection;
+#[expect(clippy::module_inception, reason = "the module's one concept has its name")]
+mod replica;
+mod soa;
+mod state;
+mod transfer;
 mod version_vector;
+mod zone_replica;
 
-pub use batch::{Batch, EditOrigin, SoaChange, TtlWrite};
+pub use batch::{Batch, EditOrigin, MAX_TTL, SoaChange, TtlWrite};
+pub use catalog::{Catalog, Member, Stub, catalog_genesis, catalog_name};
+pub use digest::Digest;
+pub use edit::{EditError, EditRequest};
 pub use id::{ActorId, Dot, Hlc, IncarnationId, Stamp};
 pub use persist::{Facts, Saved, SavedZone, Write};
+pub use replica::{Changed, Replica, StageError, Staged, Summary, check_content};
+pub use state::{ApplyError, ZoneState};
+pub use transfer::StateError;
 pub use version_vector::VersionVector;
+pub use zone_replica::{Ingested, ZoneReplica};

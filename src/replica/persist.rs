@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActorId, Batch, Hlc, IncarnationId};
+use super::{ActorId, Batch, IncarnationId};
 use crate::zone::Name;
 
 /// One write. Writes given together are kept together or not at all.
@@ -47,8 +47,6 @@ pub struct Facts {
     pub actor: Option<ActorId>,
     /// The generation that the node last announced itself with.
     pub generation: u64,
-    /// A logical time that no batch of this node has exceeded.
-    pub hlc: Hlc,
     /// Whether the node has synced with the cluster or started one: from then on its replica, not its files, is the truth.
     pub initialised: bool,
     /// Gossip addresses of members seen last, to find the cluster again.

@@ -247,16 +247,21 @@ pub(crate) fn unescape(rest: &[u8]) -> Result<(u8, usize), NameError> {
 
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> Ordering {
-        let (mine, theirs) = (LabelStarts::of(&self.0), LabelStarts::of(&other.0));
-        let mut pairs = mine.rev().zip(theirs.rev());
-        pairs
-            .find_map(|(a, b)| {
-                let a = &self.0[a + 1..a + 1 + self.0[a] as usize];
-                let b = &other.0[b + 1..b + 1 + other.0[b] as usize];
-                Some(a.cmp(b)).filter(|order| order.is_ne())
-            })
-            .unwrap_or_else(|| mine.count.cmp(&theirs.count))
+        canonical_cmp(&self.0, &other.0)
     }
+}
+
+/// The canonical order (RFC 4034 §6.1) of two valid, lower-cased wire-form names.
+pub fn canonical_cmp(a: &[u8], b: &[u8]) -> Ordering {
+    let (mine, theirs) = (LabelStarts::of(a), LabelStarts::of(b));
+    let mut pairs = mine.rev().zip(theirs.rev());
+    pairs
+        .find_map(|(i, j)| {
+            let ours = &a[i + 1..i + 1 + a[i] as usize];
+            let others = &b[j + 1..j + 1 + b[j] as usize];
+            Some(ours.cmp(others)).filter(|order| order.is_ne())
+        })
+        .unwrap_or_else(|| mine.count.cmp(&theirs.count))
 }
 
 impl PartialOrd for Name {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::name_table::NameTable;
+use super::ordered_names::OrderedNames;
 use super::{Name, Rdata, RecordType, RrsetContent, Soa, ZoneContent, served_serial};
 
 /// All records of one owner and type, rdata in wire form one after the other.
@@ -40,6 +41,12 @@ impl Rrset {
         &self.wire
     }
 
+    /// The rdata whose `rdlength` stands at a byte of [`Rrset::as_wire`].
+    pub fn rdata_at(&self, offset: usize) -> Option<&[u8]> {
+        let (length, tail) = self.wire.get(offset..)?.split_first_chunk::<2>()?;
+        tail.get(..u16::from_be_bytes(*length).into())
+    }
+
     /// The rdata of each record.
     pub fn rdatas(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut rest = &self.wire[..];
@@ -71,6 +78,12 @@ impl Node {
         self.rrsets.iter().find(|rrset| rrset.rtype == rtype)
     }
 
+    /// The rdata of the RRSIGs that cover a type (RFC 4034 §3.1.1).
+    pub fn signatures(&self, covered: RecordType) -> impl Iterator<Item = &[u8]> {
+        let all = self.get(RecordType::RRSIG).into_iter().flat_map(Rrset::rdatas);
+        all.filter(move |rdata| rdata.starts_with(&covered.0.to_be_bytes()))
+    }
+
     /// Whether names exist below this one.
     pub fn has_children(&self) -> bool {
         self.children > 0
@@ -88,6 +101,10 @@ pub struct Zone {
     /// Nodes other than the apex with NS, or with DNAME anywhere: while zero, nothing in the zone is occluded.
     cuts: usize,
     wildcards: usize,
+    /// Owners of NSEC records, in order; empty in an unsigned zone.
+    nsec: OrderedNames,
+    /// Owners of NSEC3 records, in order of their hashes; empty but in a zone signed with NSEC3.
+    nsec3: OrderedNames,
     hidden: bool,
     version: [u8; 8],
 }
@@ -159,6 +176,27 @@ impl Zone {
         self.wildcards > 0
     }
 
+    /// Whether the zone has NSEC records.
+    pub fn has_nsec(&self) -> bool {
+        !self.nsec.is_empty()
+    }
+
+    /// Whether the zone has NSEC3 records.
+    pub fn has_nsec3(&self) -> bool {
+        !self.nsec3.is_empty()
+    }
+
+    /// The NSEC owner at a lower-cased wire-form name or the last one before it: the one that matches or covers the name
+    /// (RFC 4035 §5.4). The chain is a ring.
+    pub fn nsec_at_or_before(&self, wire: &[u8]) -> Option<(&Name, &Node)> {
+        self.nsec.at_or_before(wire).and_then(|name| Some((name, self.get(name.as_wire())?)))
+    }
+
+    /// As [`Zone::nsec_at_or_before`] for the NSEC3 chain, by the hashed owner's name (RFC 5155 §3).
+    pub fn nsec3_at_or_before(&self, wire: &[u8]) -> Option<(&Name, &Node)> {
+        self.nsec3.at_or_before(wire).and_then(|name| Some((name, self.get(name.as_wire())?)))
+    }
+
     /// Whether the zone is for transfers alone and refuses ordinary queries, as the catalog does (RFC 9432 §7).
     pub fn is_hidden(&self) -> bool {
         self.hidden
@@ -202,8 +240,19 @@ impl ZoneEditor {
     /// A zone that has nothing but its SOA; `serial` replaces the one in `soa`.
     pub fn new(origin: Name, soa: Soa, serial: u64) -> ZoneEditor {
         let nodes = NameTable::new();
-        let zone =
-            Zone { origin, soa, serial, nodes, record_count: 0, cuts: 0, wildcards: 0, hidden: false, version: [0; 8] };
+        let zone = Zone {
+            origin,
+            soa,
+            serial,
+            nodes,
+            record_count: 0,
+            cuts: 0,
+            wildcards: 0,
+            nsec: OrderedNames::default(),
+            nsec3: OrderedNames::default(),
+            hidden: false,
+            version: [0; 8],
+        };
         let mut editor = ZoneEditor { zone };
         let soa = editor.zone.soa.clone();
         editor.set_soa(soa, serial);
@@ -256,6 +305,8 @@ impl ZoneEditor {
         zone.record_count = zone.record_count - before.records + after.records;
         zone.cuts = zone.cuts - before.cuts + after.cuts;
         zone.wildcards = zone.wildcards - before.wildcards + after.wildcards;
+        zone.nsec.set(owner, rrsets.iter().any(|rrset| rrset.rtype == RecordType::NSEC));
+        zone.nsec3.set(owner, rrsets.iter().any(|rrset| rrset.rtype == RecordType::NSEC3));
         if rrsets.is_empty() {
             self.clear(owner);
         } else {

@@ -17,10 +17,15 @@ impl ZoneSet {
     pub fn new(zones: impl IntoIterator<Item = Arc<Zone>>) -> ZoneSet {
         let mut set = ZoneSet::default();
         for zone in zones {
-            set.most_labels = set.most_labels.max(zone.origin().label_count());
-            set.zones.insert(zone.origin().clone(), zone);
+            set.insert(zone);
         }
         set
+    }
+
+    /// Adds a zone, or replaces the one with its origin.
+    pub fn insert(&mut self, zone: Arc<Zone>) {
+        self.most_labels = self.most_labels.max(zone.origin().label_count());
+        self.zones.insert(zone.origin().clone(), zone);
     }
 
     /// The zone whose origin is the longest suffix of a lower-cased wire-form name.

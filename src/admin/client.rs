@@ -1,0 +1,201 @@
+//! The other end of the control socket: one request on one connection, with a deadline.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::error::ErrorBody;
+use super::report::{Decided, Deleted, Status, WaitReport, ZoneReport};
+use super::server::Decision;
+use super::wait::Condition;
+use crate::zone::Name;
+
+/// How long a daemon may take for anything but a wait: more than it gives itself for a command.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// The largest answer that is read: the list of some hundred thousand zones.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error(
+        "no grapevine listens on {}: start one with `grapevine serve`, or name the socket of a running one with \
+         --control PATH (or GRAPEVINE_CONTROL)", path.display()
+    )]
+    Absent {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The socket is there but may not be opened.
+    #[error("the control socket {} cannot be opened: run this as the user that runs the daemon", path.display())]
+    Closed {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The daemon does not answer, or what answers is no grapevine of this version.
+    #[error("{} gave no proper answer ({reason}): the daemon may be stopping, hung, or of another version", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The daemon understood and declined.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The daemon's words.
+        message: String,
+    },
+}
+
+/// A client of one control socket.
+#[derive(Clone, Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+impl Client {
+    /// A client of the socket at `path`; nothing is opened yet.
+    pub fn new(path: &Path) -> Client {
+        Client { path: path.to_owned() }
+    }
+
+    /// Everything about the node.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.json(Method::GET, "/v1/status", TIMEOUT).await
+    }
+
+    /// One zone in detail.
+    pub async fn zone(&self, origin: &Name) -> Result<ZoneReport, ClientError> {
+        self.json(Method::GET, &zone_path(origin, ""), TIMEOUT).await
+    }
+
+    /// Waits until the zone is as wanted, or until the time is up.
+    pub async fn wait(
+        &self,
+        origin: &Name,
+        condition: Condition,
+        timeout: Duration,
+    ) -> Result<WaitReport, ClientError> {
+        let mut path = zone_path(origin, &format!("/wait?timeout={}ms", timeout.as_millis()));
+        if condition.converged {
+            path.push_str("&converged");
+        }
+        for (key, value) in [("live", condition.live.map(|n| n as u64)), ("serial", condition.serial.map(u64::from))] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{key}={value}"));
+            }
+        }
+        self.json(Method::GET, &path, timeout + TIMEOUT).await
+    }
+
+    /// Deletes the zone on every node.
+    pub async fn delete(&self, origin: &Name) -> Result<Deleted, ClientError> {
+        self.json(Method::POST, &zone_path(origin, "/delete"), TIMEOUT).await
+    }
+
+    /// Decides about the zone's held file.
+    pub async fn decide(&self, origin: &Name, decision: Decision) -> Result<Decided, ClientError> {
+        let verb = match decision {
+            Decision::Approve => "/approve",
+            Decision::Reject => "/reject",
+        };
+        self.json(Method::POST, &zone_path(origin, verb), TIMEOUT).await
+    }
+
+    /// The metrics as Prometheus reads them.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let body = self.bytes(Method::GET, "/metrics", TIMEOUT).await?;
+        String::from_utf8(body.into()).map_err(|error| self.broken(error))
+    }
+
+    async fn json<T: DeserializeOwned>(&self, method: Method, path: &str, limit: Duration) -> Result<T, ClientError> {
+        let body = self.bytes(method, path, limit).await?;
+        serde_json::from_slice(&body).map_err(|error| self.broken(error))
+    }
+
+    async fn bytes(&self, method: Method, path: &str, limit: Duration) -> Result<Bytes, ClientError> {
+        let answer = tokio::time::timeout(limit, self.exchange(method, path)).await;
+        let (status, body) =
+            answer.unwrap_or_else(|_| Err(self.broken(format!("nothing within {} s", limit.as_secs()))))?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let body: ErrorBody = serde_json::from_slice(&body).map_err(|_| self.broken(format!("status {status}")))?;
+        Err(ClientError::Refused { status: status.as_u16(), message: body.error })
+    }
+
+    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+        let stream = UnixStream::connect(&self.path).await.map_err(|source| self.unreachable(source))?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| self.broken(error))?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| self.broken(error))?;
+        // The sender goes with this block, and with it the connection ends.
+        let talk = async move {
+            let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+        };
+        let (answer, _) = tokio::join!(talk, connection);
+        answer.map_err(|reason: String| self.broken(reason))
+    }
+
+    fn unreachable(&self, source: io::Error) -> ClientError {
+        let path = self.path.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::Closed { path, source },
+            _ => ClientError::Absent { path, source },
+        }
+    }
+
+    fn broken(&self, reason: impl ToString) -> ClientError {
+        ClientError::Broken { path: self.path.clone(), reason: reason.to_string() }
+    }
+}
+
+/// The path of a request about a zone. Names may hold any byte (RFC 2317 puts slashes into them).
+fn zone_path(origin: &Name, rest: &str) -> String {
+    let mut path = "/v1/zones/".to_owned();
+    for byte in origin.to_string().bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_zone_name_makes_a_path() {
+        let path = |text: &str| zone_path(&text.parse().expect("a name"), "/wait?x");
+        assert_eq!(path("Example.ORG"), "/v1/zones/example.org./wait?x");
+        assert_eq!(path("0/25.2.0.192.in-addr.arpa"), "/v1/zones/0%2F25.2.0.192.in-addr.arpa./wait?x");
+        assert_eq!(path("."), "/v1/zones/./wait?x");
+    }
+}

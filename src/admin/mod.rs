@@ -1,0 +1,32 @@
+//! Local control: what a node shows of itself and lets a person do, over HTTP on a Unix socket in its data directory.
+//!
+//! The server reads snapshots and forwards wishes; it holds no state of its own and decides nothing. Access is the
+//! socket's file mode (0600): whoever may open it may do everything. The command line is one client; `curl
+//! --unix-socket data/grapevine.sock http://localhost/v1/status` is another.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/members` | list of [`crate::node::MemberView`] |
+//! | `GET /v1/zones` | list of [`crate::node::ZoneView`] |
+//! | `GET /v1/zones/{origin}` | [`ZoneReport`] |
+//! | `GET /v1/zones/{origin}/wait?converged&live=N&serial=N&timeout=30s` | [`WaitReport`], when it is so or the time is up |
+//! | `POST /v1/zones/{origin}/delete` | [`Deleted`] |
+//! | `POST /v1/zones/{origin}/approve`, `…/reject` | [`Decided`] |
+//! | `GET /metrics` | Prometheus text |
+//!
+//! A refusal is `{"error": "…"}` with a fitting status.
+
+mod client;
+mod error;
+mod exposition;
+mod report;
+mod server;
+mod socket;
+mod wait;
+
+pub use client::{Client, ClientError};
+pub use report::{Decided, Deleted, Held, HeldDiagnostic, Process, SoaReport, Status, WaitReport, ZoneReport};
+pub use server::{Admin, CommandRequest, Decision, FilesHandle, FilesRequest, serve};
+pub use socket::{BindError, ControlSocket};
+pub use wait::{Condition, MAX_WAIT};

@@ -1,0 +1,111 @@
+//! The additional section: addresses, and for NAPTR also SRV records, of the names that the answer points to.
+
+use super::lookup::{self, Found};
+use super::message::{Full, Message, Placed, Section, Source};
+use super::name_buf::{NameBuf, is_at_or_below};
+use crate::zone::{Node, RecordType, Rrset, Zone, wire_name_len};
+
+/// What is looked up for most names.
+const ADDRESSES: &[RecordType] = &[RecordType::A, RecordType::AAAA];
+
+/// Adds to a finished answer what its RRsets point to, as long as there is room. Nobody needs it to understand the
+/// answer, so nothing tells when some is left out (RFC 2181 §9).
+pub(super) fn add(message: &mut Message<'_, '_>) {
+    let mut index = 0;
+    while index < message.placed_count() {
+        let placed = message.placed(index);
+        // Of what is added here only SRV points on: a NAPTR led to it.
+        if placed.section != Section::Additional || placed.rrset.rtype == RecordType::SRV {
+            for rdata in placed.rrset.rdatas() {
+                if add_pointed(message, placed, rdata).is_err() {
+                    return;
+                }
+            }
+        }
+        index += 1;
+    }
+}
+
+/// Adds what one record points to.
+fn add_pointed<'z>(message: &mut Message<'z, '_>, placed: Placed<'z>, rdata: &[u8]) -> Result<(), Full> {
+    let Some((name, rtypes)) = pointer(placed.rrset.rtype, rdata) else { return Ok(()) };
+    // A service binding to the root means its own owner (RFC 9460 §2.5.2).
+    let owner = name == [0] && matches!(placed.rrset.rtype, RecordType::SVCB | RecordType::HTTPS);
+    let name = if owner { message.owner_of(placed) } else { NameBuf::new(name) };
+    add_rrsets(message, placed.zone, &name, rtypes, placed.rrset.rtype == RecordType::NS)
+}
+
+/// Adds the addresses that a referral cannot do without: those of name servers below the cut itself (RFC 9471 §3.1).
+/// Without room for them the response is truncated. [`add`] looks after the others.
+pub(super) fn add_glue<'z>(
+    message: &mut Message<'z, '_>,
+    zone: &'z Zone,
+    ns: &'z Rrset,
+    cut: &[u8],
+) -> Result<(), Full> {
+    for rdata in ns.rdatas() {
+        let name = NameBuf::new(rdata);
+        if is_at_or_below(name.lower(), cut) {
+            add_rrsets(message, zone, &name, ADDRESSES, true)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the RRsets of these types that a name has in a zone. Occluded ones count only as glue.
+fn add_rrsets<'z>(
+    message: &mut Message<'z, '_>,
+    zone: &'z Zone,
+    name: &NameBuf,
+    rtypes: &[RecordType],
+    glue: bool,
+) -> Result<(), Full> {
+    let Some(node) = node_of(zone, name.lower(), glue) else { return Ok(()) };
+    for rrset in rtypes.iter().filter_map(|&rtype| node.get(rtype)) {
+        message.push(Section::Additional, name.written(), Source::new(zone, node, rrset))?;
+    }
+    Ok(())
+}
+
+/// The node that a name in an rdata stands for, if it lies in the zone.
+fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<&'z Node> {
+    if !is_at_or_below(name, zone.origin().as_wire()) {
+        return None;
+    }
+    match lookup::find(zone, name, RecordType::A) {
+        Found::Exact(node) | Found::Wildcard { node, .. } => Some(node),
+        Found::Delegation { .. } if glue => zone.get(name),
+        _ => None,
+    }
+}
+
+/// The name that a record points to and what the additional section should hold of it.
+fn pointer(rtype: RecordType, rdata: &[u8]) -> Option<(&[u8], &'static [RecordType])> {
+    use RecordType as T;
+    let (at, wanted): (usize, &'static [RecordType]) = match rtype {
+        T::NS | T::MB | T::MD | T::MF => (0, ADDRESSES),
+        T::MX | T::KX | T::AFSDB | T::RT | T::SVCB | T::HTTPS => (2, ADDRESSES),
+        T::LP => (2, &[T::L32, T::L64]),
+        T::SRV => (6, ADDRESSES),
+        T::NAPTR => naptr_pointer(rdata)?,
+        _ => return None,
+    };
+    let name = rdata.get(at..)?;
+    let name = &name[..wire_name_len(name).ok()?];
+    Some((name, wanted))
+}
+
+/// Where the replacement of a NAPTR stands and what its flags say that it leads to (RFC 3403 §4.1, RFC 3958 §2.2).
+fn naptr_pointer(rdata: &[u8]) -> Option<(usize, &'static [RecordType])> {
+    let mut at = 4;
+    let flags = rdata.get(5..5 + usize::from(*rdata.get(4)?))?;
+    for _ in 0..3 {
+        at += 1 + usize::from(*rdata.get(at)?);
+    }
+    let wanted: &[RecordType] = match flags {
+        [b's' | b'S'] => &[RecordType::SRV],
+        [b'a' | b'A'] => ADDRESSES,
+        _ => return None,
+    };
+    Some((at, wanted))
+}

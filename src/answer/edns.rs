@@ -1,0 +1,177 @@
+//! EDNS: the OPT record of a query and the one of a response (RFC 6891), and the options understood.
+
+use super::interface::{Server, Transport};
+use super::rcode::Rcode;
+use crate::zone::{RecordType, Zone};
+
+/// The response size that every client takes (RFC 1035 §2.3.4, RFC 6891 §6.2.3).
+const MIN_UDP_PAYLOAD: u16 = 512;
+/// The largest message on a stream (RFC 1035 §4.2.2).
+const MAX_MESSAGE: usize = u16::MAX as usize;
+/// An OPT record without options: root owner, type, class, TTL, rdlength.
+const OPT_LEN: usize = 11;
+/// An option's code and length.
+const OPTION_HEADER_LEN: usize = 4;
+/// The block to which responses are padded on encrypted transports (RFC 8467 §4.1).
+const PADDING_BLOCK: usize = 468;
+/// The most of the NSID that is shown, so that OPT and the longest question fit into 512 bytes.
+const MAX_NSID: usize = 128;
+/// The only version of EDNS there is.
+const VERSION: u8 = 0;
+const FLAG_DO: u16 = 0x8000;
+
+const OPTION_NSID: u16 = 3;
+const OPTION_PADDING: u16 = 12;
+const OPTION_EXTENDED_ERROR: u16 = 15;
+const OPTION_ZONEVERSION: u16 = 19;
+/// The version shown in a ZONEVERSION option is the SOA serial (RFC 9660 §3).
+const ZONEVERSION_SOA_SERIAL: u8 = 0;
+
+/// What a query's OPT record asks for. Options that are not understood leave no trace (RFC 6891 §6.1.2).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edns {
+    udp_payload: u16,
+    version: u8,
+    /// Whether the client wants DNSSEC records (RFC 3225).
+    pub(super) dnssec: bool,
+    wants_nsid: bool,
+    wants_zone_version: bool,
+    wants_padding: bool,
+}
+
+/// Why a response is what it is (RFC 8914).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ExtendedError {
+    /// The server is set up not to do this for this client (§4.19).
+    Prohibited = 18,
+    /// The name lies in no zone of this server (§4.21).
+    NotAuthoritative = 20,
+    /// The class, the type or the operation is not supported (§4.22).
+    NotSupported = 21,
+}
+
+impl Edns {
+    /// Reads an OPT record; `None` if its options are malformed.
+    pub(super) fn parse(class: u16, ttl: u32, mut options: &[u8]) -> Option<Edns> {
+        let mut edns = Edns {
+            udp_payload: class,
+            version: (ttl >> 16) as u8,
+            dnssec: ttl as u16 & FLAG_DO != 0,
+            wants_nsid: false,
+            wants_zone_version: false,
+            wants_padding: false,
+        };
+        while !options.is_empty() {
+            let (head, tail) = options.split_first_chunk::<OPTION_HEADER_LEN>()?;
+            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            match u16::from_be_bytes([head[0], head[1]]) {
+                OPTION_NSID => edns.wants_nsid = true,
+                OPTION_PADDING => edns.wants_padding = true,
+                // A query's option is empty (RFC 9660 §3.1).
+                OPTION_ZONEVERSION if length != 0 => return None,
+                OPTION_ZONEVERSION => edns.wants_zone_version = true,
+                _ => {}
+            }
+            options = tail.get(length..)?;
+        }
+        Some(edns)
+    }
+
+    /// Whether the version is one that is spoken here (RFC 6891 §6.1.3).
+    pub(super) fn version_is_known(&self) -> bool {
+        self.version == VERSION
+    }
+}
+
+/// How long a response may be.
+pub(super) fn size_limit(edns: Option<&Edns>, transport: Transport, server: &Server) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp | Transport::Encrypted, _) => MAX_MESSAGE,
+        (Transport::Udp, None) => MIN_UDP_PAYLOAD.into(),
+        (Transport::Udp, Some(edns)) => {
+            edns.udp_payload.max(MIN_UDP_PAYLOAD).min(server.max_udp_payload.max(MIN_UDP_PAYLOAD)).into()
+        }
+    }
+}
+
+/// The OPT record of a response in the making.
+pub(super) struct OptRecord<'q> {
+    edns: Edns,
+    server: &'q Server,
+    transport: Transport,
+    zone_version: Option<(u8, u32)>,
+    error: Option<ExtendedError>,
+}
+
+impl<'q> OptRecord<'q> {
+    pub(super) fn new(edns: Edns, server: &'q Server, transport: Transport) -> OptRecord<'q> {
+        OptRecord { edns, server, transport, zone_version: None, error: None }
+    }
+
+    /// Notes the zone that the question lies in.
+    pub(super) fn set_zone(&mut self, zone: &Zone) {
+        if self.edns.wants_zone_version {
+            self.zone_version = Some((zone.origin().label_count() as u8, zone.soa().serial));
+        }
+    }
+
+    /// Notes why the response is an error.
+    pub(super) fn set_error(&mut self, error: ExtendedError) {
+        self.error = Some(error);
+    }
+
+    /// How many bytes to keep free for the record, whatever is noted later; padding comes on top if there is room.
+    pub(super) fn reserved_len(&self) -> usize {
+        let nsid = self.nsid().map_or(0, |nsid| OPTION_HEADER_LEN + nsid.len());
+        let zone_version = if self.edns.wants_zone_version { OPTION_HEADER_LEN + 6 } else { 0 };
+        OPT_LEN + nsid + zone_version + OPTION_HEADER_LEN + 2
+    }
+
+    /// Writes the record; `limit` bounds the message.
+    pub(super) fn write(&self, message: &mut Vec<u8>, rcode: Rcode, limit: usize) {
+        message.push(0);
+        message.extend_from_slice(&RecordType::OPT.0.to_be_bytes());
+        message.extend_from_slice(&self.server.max_udp_payload.max(MIN_UDP_PAYLOAD).to_be_bytes());
+        message.extend_from_slice(&[(rcode.0 >> 4) as u8, VERSION]);
+        message.extend_from_slice(&(if self.edns.dnssec { FLAG_DO } else { 0 }).to_be_bytes());
+        let length_at = message.len();
+        message.extend_from_slice(&[0, 0]);
+        if let Some(nsid) = self.nsid() {
+            write_option(message, OPTION_NSID, nsid);
+        }
+        if let Some((labels, serial)) = self.zone_version {
+            let [a, b, c, d] = serial.to_be_bytes();
+            write_option(message, OPTION_ZONEVERSION, &[labels, ZONEVERSION_SOA_SERIAL, a, b, c, d]);
+        }
+        if let Some(error) = self.error {
+            write_option(message, OPTION_EXTENDED_ERROR, &(error as u16).to_be_bytes());
+        }
+        if self.edns.wants_padding && self.transport == Transport::Encrypted {
+            pad(message, limit);
+        }
+        let length = (message.len() - length_at - 2) as u16;
+        message[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn nsid(&self) -> Option<&[u8]> {
+        let nsid = self.server.nsid.as_bytes();
+        (self.edns.wants_nsid && !nsid.is_empty()).then(|| &nsid[..nsid.len().min(MAX_NSID)])
+    }
+}
+
+fn write_option(message: &mut Vec<u8>, code: u16, data: &[u8]) {
+    message.extend_from_slice(&code.to_be_bytes());
+    message.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    message.extend_from_slice(data);
+}
+
+/// Fills the message up to a whole number of blocks, so that its length tells little (RFC 7830, RFC 8467).
+fn pad(message: &mut Vec<u8>, limit: usize) {
+    let unpadded = message.len() + OPTION_HEADER_LEN;
+    let padded = unpadded.next_multiple_of(PADDING_BLOCK).min(limit);
+    if let Some(length) = padded.checked_sub(unpadded) {
+        message.extend_from_slice(&OPTION_PADDING.to_be_bytes());
+        message.extend_from_slice(&(length as u16).to_be_bytes());
+        message.resize(padded, 0);
+    }
+}

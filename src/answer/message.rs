@@ -1,0 +1,320 @@
+//! Writing a response: sections, whole RRsets, compression, truncation (RFC 1035 §4.1, RFC 2181 §9).
+
+use smallvec::SmallVec;
+
+use super::compression::{Case, Compression, labels_at, name_at_equals};
+use super::edns::{ExtendedError, OptRecord};
+use super::name_buf::NameBuf;
+use super::query::{HEADER_LEN, Header, Question, Signature};
+use super::rcode::Rcode;
+use crate::zone::rdata::{Field, shape};
+use crate::zone::{Class, MAX_NAME, Node, RecordType, Rrset, Zone, wire_name_len};
+
+const FLAG_QR: u16 = 0x8000;
+const FLAG_AA: u16 = 0x0400;
+const FLAG_TC: u16 = 0x0200;
+
+/// A pointer to the question's name, which follows the header.
+const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER_LEN as u8];
+
+/// How many RRsets of one response are remembered before that needs memory of its own.
+const USUAL_RRSETS: usize = 16;
+
+/// A section after the question.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Section {
+    Answer,
+    Authority,
+    Additional,
+}
+
+/// The response has no room for an RRset. Nothing of it was written.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// An RRset as it stands in the response.
+#[derive(Clone, Copy)]
+pub(super) struct Placed<'z> {
+    pub(super) section: Section,
+    /// The zone it came from.
+    pub(super) zone: &'z Zone,
+    pub(super) rrset: &'z Rrset,
+    owner_at: u16,
+}
+
+/// An RRset and where it comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'z> {
+    zone: &'z Zone,
+    node: &'z Node,
+    rrset: &'z Rrset,
+    ttl: u32,
+}
+
+impl<'z> Source<'z> {
+    /// `rrset` of `node` in `zone`.
+    pub(super) fn new(zone: &'z Zone, node: &'z Node, rrset: &'z Rrset) -> Source<'z> {
+        Source { zone, node, rrset, ttl: rrset.ttl }
+    }
+
+    /// The same with a TTL of at most this.
+    pub(super) fn with_ttl_at_most(self, ttl: u32) -> Source<'z> {
+        Source { ttl: self.ttl.min(ttl), ..self }
+    }
+}
+
+/// A response in the making. Sections are written in their order.
+pub(super) struct Message<'z, 'q> {
+    bytes: &'q mut Vec<u8>,
+    header: Header,
+    question_name: &'q [u8],
+    /// Where records must end; the OPT record comes behind.
+    limit: usize,
+    opt_len: usize,
+    opt: Option<OptRecord<'q>>,
+    names: Compression,
+    counts: [u16; 3],
+    placed: SmallVec<[Placed<'z>; USUAL_RRSETS]>,
+    rcode: Rcode,
+    unknown_key: Option<Signature<'q>>,
+    authoritative: bool,
+    truncated: bool,
+    class: Class,
+    /// Whether RRSIGs accompany the RRsets they cover (RFC 4035 §3.1.1).
+    signatures: bool,
+}
+
+impl<'z, 'q> Message<'z, 'q> {
+    /// Begins a response of at most `limit` bytes with header and question.
+    pub(super) fn new(
+        bytes: &'q mut Vec<u8>,
+        header: Header,
+        question: Option<Question<'q>>,
+        opt: Option<OptRecord<'q>>,
+        limit: usize,
+    ) -> Message<'z, 'q> {
+        let opt_len = opt.as_ref().map_or(0, OptRecord::reserved_len);
+        bytes.clear();
+        bytes.resize(HEADER_LEN, 0);
+        bytes.extend_from_slice(question.map_or(&[], |question| question.wire));
+        Message {
+            bytes,
+            header,
+            question_name: question.map_or(&[], |question| question.name),
+            limit: limit - opt_len,
+            opt_len,
+            opt,
+            names: Compression::default(),
+            counts: [0; 3],
+            placed: SmallVec::new(),
+            rcode: Rcode::NOERROR,
+            unknown_key: None,
+            authoritative: false,
+            truncated: false,
+            class: Class::IN,
+            signatures: false,
+        }
+    }
+
+    pub(super) fn set_rcode(&mut self, rcode: Rcode) {
+        self.rcode = rcode;
+    }
+
+    pub(super) fn set_authoritative(&mut self) {
+        self.authoritative = true;
+    }
+
+    pub(super) fn set_truncated(&mut self) {
+        self.truncated = true;
+    }
+
+    pub(super) fn set_signatures(&mut self, signatures: bool) {
+        self.signatures = signatures;
+    }
+
+    /// The class of the records to come; IN unless told.
+    pub(super) fn set_class(&mut self, class: Class) {
+        self.class = class;
+    }
+
+    /// How many bytes have been written.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Notes which zone the question lies in, for those who ask for its version.
+    pub(super) fn set_zone(&mut self, zone: &Zone) {
+        if let Some(opt) = &mut self.opt {
+            opt.set_zone(zone);
+        }
+    }
+
+    /// An error and why (RFC 8914).
+    pub(super) fn set_error(&mut self, rcode: Rcode, error: ExtendedError) {
+        self.rcode = rcode;
+        if let Some(opt) = &mut self.opt {
+            opt.set_error(error);
+        }
+    }
+
+    /// Refuses a query whose signature cannot be checked: no key is known here (RFC 8945 §5.2.1).
+    pub(super) fn set_unknown_key(&mut self, signature: Signature<'q>) {
+        self.rcode = Rcode::NOTAUTH;
+        self.unknown_key = Some(signature);
+    }
+
+    /// Whether RRSIGs accompany the RRsets they cover.
+    pub(super) fn signatures(&self) -> bool {
+        self.signatures
+    }
+
+    /// How many RRsets have been placed; [`Message::placed`] takes indices below it.
+    pub(super) fn placed_count(&self) -> usize {
+        self.placed.len()
+    }
+
+    /// An RRset that was placed.
+    pub(super) fn placed(&self, index: usize) -> Placed<'z> {
+        self.placed[index]
+    }
+
+    /// The owner of an RRset that was placed.
+    pub(super) fn owner_of(&self, placed: Placed<'z>) -> NameBuf {
+        let mut wire = [0; MAX_NAME];
+        let mut len = 0;
+        for label in labels_at(self.bytes, placed.owner_at.into()) {
+            wire[len..len + label.len()].copy_from_slice(label);
+            len += label.len();
+        }
+        NameBuf::new(&wire[..len])
+    }
+
+    /// Writes an RRset whole, with the RRSIGs that cover it if they are wanted; one that is there already is left out.
+    pub(super) fn push(&mut self, section: Section, owner: &[u8], from: Source<'z>) -> Result<(), Full> {
+        let Source { zone, node, rrset, ttl } = from;
+        if self.holds(owner, rrset) {
+            return Ok(());
+        }
+        let start = self.bytes.len();
+        let wanted = self.signatures;
+        let signatures = node.signatures(rrset.rtype).filter(|_| wanted);
+        let records = rrset.rdatas().map(|rdata| (rrset.rtype, rdata));
+        self.push_records(section, owner, ttl, records.chain(signatures.map(|rdata| (RecordType::RRSIG, rdata))))?;
+        self.placed.push(Placed { section, zone, rrset, owner_at: start as u16 });
+        Ok(())
+    }
+
+    /// Writes records of one owner, all or none.
+    pub(super) fn push_records<'r>(
+        &mut self,
+        section: Section,
+        owner: &[u8],
+        ttl: u32,
+        records: impl IntoIterator<Item = (RecordType, &'r [u8])>,
+    ) -> Result<(), Full> {
+        let (start, counts) = (self.bytes.len(), self.counts);
+        for (rtype, rdata) in records {
+            self.write_record(section, owner, rtype, ttl, rdata);
+            if self.bytes.len() > self.limit {
+                // Whatever was remembered for compression from here on may stay: the message gets no more names.
+                self.bytes.truncate(start);
+                self.counts = counts;
+                return Err(Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an RRset stands in the response under this owner name.
+    pub(super) fn holds(&self, owner: &[u8], rrset: &Rrset) -> bool {
+        self.placed.iter().any(|placed| {
+            std::ptr::eq(placed.rrset, rrset) && name_at_equals(self.bytes, placed.owner_at.into(), owner, Case::Any)
+        })
+    }
+
+    /// Whether the name that starts at a position in the message equals this one.
+    pub(super) fn has_name_at(&self, position: usize, name: &[u8]) -> bool {
+        name_at_equals(self.bytes, position, name, Case::Any)
+    }
+
+    /// Writes the header and the records that describe the message.
+    pub(super) fn finish(mut self) {
+        if let Some(opt) = &self.opt {
+            opt.write(self.bytes, self.rcode, self.limit + self.opt_len);
+            self.counts[Section::Additional as usize] += 1;
+        }
+        if let Some(signature) = &self.unknown_key {
+            signature.write_bad_key(self.bytes, self.header.id);
+            self.counts[Section::Additional as usize] += 1;
+        }
+        let mut flags = FLAG_QR | u16::from(self.header.opcode) << 11 | self.header.copied_flags | self.rcode.0 & 0xf;
+        if self.authoritative {
+            flags |= FLAG_AA;
+        }
+        if self.truncated {
+            flags |= FLAG_TC;
+        }
+        let questions = u16::from(!self.question_name.is_empty());
+        let words = [self.header.id, flags, questions, self.counts[0], self.counts[1], self.counts[2]];
+        for (place, word) in self.bytes.chunks_exact_mut(2).zip(words) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
+    }
+
+    fn write_record(&mut self, section: Section, owner: &[u8], rtype: RecordType, ttl: u32, rdata: &[u8]) {
+        self.write_owner(owner);
+        let [t0, t1] = rtype.0.to_be_bytes();
+        let [c0, c1] = self.class.0.to_be_bytes();
+        let [l0, l1, l2, l3] = ttl.to_be_bytes();
+        self.bytes.extend_from_slice(&[t0, t1, c0, c1, l0, l1, l2, l3, 0, 0]);
+        let start = self.bytes.len();
+        self.write_rdata(rtype, rdata);
+        let length = (self.bytes.len() - start) as u16;
+        self.bytes[start - 2..start].copy_from_slice(&length.to_be_bytes());
+        self.counts[section as usize] += 1;
+    }
+}
+
+impl Message<'_, '_> {
+    fn write_owner(&mut self, owner: &[u8]) {
+        if owner.len() > 1 && owner.eq_ignore_ascii_case(self.question_name) {
+            self.bytes.extend_from_slice(&QUESTION_POINTER);
+            return;
+        }
+        self.remember_question();
+        self.names.write(self.bytes, owner, Case::Any);
+    }
+
+    fn write_rdata(&mut self, rtype: RecordType, rdata: &[u8]) {
+        let fields = shape(rtype);
+        if !fields.contains(&Field::CompressibleName) {
+            self.bytes.extend_from_slice(rdata);
+            return;
+        }
+        self.remember_question();
+        let mut rest = rdata;
+        for field in fields {
+            match (field, wire_name_len(rest)) {
+                (Field::CompressibleName, Ok(length)) => {
+                    let (name, tail) = rest.split_at(length);
+                    self.names.write(self.bytes, name, Case::Exact);
+                    rest = tail;
+                }
+                (Field::U16, _) if rest.len() >= 2 => {
+                    self.bytes.extend_from_slice(&rest[..2]);
+                    rest = &rest[2..];
+                }
+                // What follows the last name of an SOA.
+                _ => break,
+            }
+        }
+        self.bytes.extend_from_slice(rest);
+    }
+
+    /// Makes the question's name known to the compression, once it is of use.
+    fn remember_question(&mut self) {
+        if self.names.is_empty() && !self.question_name.is_empty() {
+            self.names.remember(self.bytes, HEADER_LEN, self.question_name);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Reading a query (RFC 1035 §4.1) on the borrowed bytes of a message.
+
+use super::edns::Edns;
+use super::rcode::Rcode;
+use crate::zone::{Class, RecordType, wire_name_len};
+
+/// The length of a message header.
+pub(super) const HEADER_LEN: usize = 12;
+
+const FLAG_QR: u16 = 0x8000;
+const FLAG_RD: u16 = 0x0100;
+const FLAG_CD: u16 = 0x0010;
+
+/// The opcode of an ordinary query (RFC 1035 §4.1.1).
+pub(super) const OPCODE_QUERY: u8 = 0;
+
+/// What a response takes over from a query's header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    /// The message's id.
+    pub(super) id: u16,
+    /// The opcode.
+    pub(super) opcode: u8,
+    /// RD and CD, in place: they are copied (RFC 1035 §4.1.1, RFC 4035 §3.1.6).
+    pub(super) copied_flags: u16,
+}
+
+/// A question, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    /// Name, type and class as they were received.
+    pub(super) wire: &'a [u8],
+    /// The name in wire form, uncompressed, its case as received.
+    pub(super) name: &'a [u8],
+    /// The type asked for.
+    pub(super) rtype: RecordType,
+    /// The class asked for.
+    pub(super) class: Class,
+}
+
+/// A well-formed query.
+#[derive(Debug)]
+pub(super) struct Query<'a> {
+    pub(super) header: Header,
+    pub(super) question: Question<'a>,
+    pub(super) edns: Option<Edns>,
+    /// The serial in the SOA of the authority section: the client's version in an IXFR (RFC 1995 §3).
+    pub(super) known_serial: Option<u32>,
+    /// The TSIG record, if the query is signed.
+    pub(super) signature: Option<Signature<'a>>,
+}
+
+/// As much of a TSIG record (RFC 8945 §4.2) as it takes to refuse it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signature<'a> {
+    /// The key's name in wire form.
+    key: &'a [u8],
+    /// The algorithm's name in wire form.
+    algorithm: &'a [u8],
+}
+
+/// The error in a TSIG record: the key is not known (RFC 8945 §3).
+const BADKEY: u16 = 17;
+/// Seconds by which clocks may differ, as RFC 8945 §10 recommends.
+const FUDGE: u16 = 300;
+
+impl<'a> Signature<'a> {
+    /// Reads a TSIG record; `None` if it is malformed. Its names are not compressed.
+    fn parse(record: &RawRecord<'a>) -> Option<Signature<'a>> {
+        let algorithm = record.rdata.get(..wire_name_len(record.rdata).ok()?)?;
+        let key = record.owner.get(..wire_name_len(record.owner).ok()?)?;
+        Some(Signature { key, algorithm })
+    }
+
+    /// Writes the unsigned TSIG record of a response to a query whose key is not known (RFC 8945 §5.2.1).
+    pub(super) fn write_bad_key(&self, message: &mut Vec<u8>, id: u16) {
+        message.extend_from_slice(self.key);
+        for word in [RecordType::TSIG.0, Class::ANY.0, 0, 0, self.algorithm.len() as u16 + 16] {
+            message.extend_from_slice(&word.to_be_bytes());
+        }
+        message.extend_from_slice(self.algorithm);
+        // Time signed (three words) and MAC are empty, as is the other data at the end.
+        for word in [0, 0, 0, FUDGE, 0, id, BADKEY, 0] {
+            message.extend_from_slice(&word.to_be_bytes());
+        }
+    }
+}
+
+/// Why a message gets no ordinary answer.
+#[derive(Debug)]
+pub(super) enum Rejected<'a> {
+    /// It gets none at all: it is no query.
+    Silently,
+    /// It gets an error; the question is repeated if it could be read.
+    With { header: Header, question: Option<Question<'a>>, edns: Option<Edns>, rcode: Rcode },
+}
+
+/// A cursor over a message.
+struct Reader<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+/// A record as it lies in a message.
+struct RawRecord<'a> {
+    /// The message from the owner's name on.
+    owner: &'a [u8],
+    rtype: RecordType,
+    class: u16,
+    ttl: u32,
+    rdata: &'a [u8],
+}
+
+impl<'a> Query<'a> {
+    /// Reads a message. Counts, names and rdata lengths are checked to the last record.
+    pub(super) fn parse(message: &'a [u8]) -> Result<Query<'a>, Rejected<'a>> {
+        let (header, counts) = parse_header(message).ok_or(Rejected::Silently)?;
+        let reject = |question, edns, rcode| Rejected::With { header, question, edns, rcode };
+        let mut reader = Reader { message, at: HEADER_LEN };
+        let question = if counts[0] == 1 { reader.question() } else { None };
+        let Some(question) = question else {
+            let rcode = if header.opcode == OPCODE_QUERY { Rcode::FORMERR } else { Rcode::NOTIMP };
+            return Err(reject(None, None, rcode));
+        };
+        let mut query = Query { header, question, edns: None, known_serial: None, signature: None };
+        // Bytes behind the last record are ignored, as BIND and NSD ignore them.
+        let read = query.read_records(&mut reader, counts);
+        if header.opcode != OPCODE_QUERY {
+            return Err(reject(Some(question), query.edns, Rcode::NOTIMP));
+        }
+        read.ok_or_else(|| reject(Some(question), None, Rcode::FORMERR))?;
+        Ok(query)
+    }
+
+    /// Reads the sections after the question; `None` if they are malformed.
+    fn read_records(&mut self, reader: &mut Reader<'a>, counts: [u16; 4]) -> Option<()> {
+        for _ in 0..counts[1] {
+            reader.record().filter(|record| !belongs_in_additional(record.rtype))?;
+        }
+        for _ in 0..counts[2] {
+            let record = reader.record().filter(|record| !belongs_in_additional(record.rtype))?;
+            if record.rtype == RecordType::SOA && self.known_serial.is_none() {
+                self.known_serial = serial_of(record.rdata);
+            }
+        }
+        for index in 0..counts[3] {
+            let record = reader.record()?;
+            match record.rtype {
+                // One OPT at most, owned by the root (RFC 6891 §6.1.1, §6.1.2).
+                RecordType::OPT if self.edns.is_some() || record.owner[0] != 0 => return None,
+                RecordType::OPT => self.edns = Some(Edns::parse(record.class, record.ttl, record.rdata)?),
+                // The signature is the last record (RFC 8945 §5.1).
+                RecordType::TSIG if index + 1 != counts[3] => return None,
+                RecordType::TSIG => self.signature = Some(Signature::parse(&record)?),
+                _ => {}
+            }
+        }
+        Some(())
+    }
+}
+
+/// Reads the header; `None` if it is cut short or the message is itself a response.
+fn parse_header(message: &[u8]) -> Option<(Header, [u16; 4])> {
+    let word = |index: usize| message.get(index * 2..index * 2 + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
+    let counts = [word(2)?, word(3)?, word(4)?, word(5)?];
+    let (id, flags) = (word(0)?, word(1)?);
+    let header = Header { id, opcode: (flags >> 11) as u8 & 0xf, copied_flags: flags & (FLAG_RD | FLAG_CD) };
+    (flags & FLAG_QR == 0).then_some((header, counts))
+}
+
+/// Whether a type describes the message and stands in its additional section alone (RFC 6891 §6.1.1, RFC 8945 §5.1).
+fn belongs_in_additional(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::OPT | RecordType::TSIG)
+}
+
+/// The serial in possibly compressed SOA rdata: five numbers end it, the serial first.
+fn serial_of(rdata: &[u8]) -> Option<u32> {
+    let numbers = rdata.len().checked_sub(20)?;
+    rdata[numbers..numbers + 4].try_into().ok().map(u32::from_be_bytes)
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let bytes = self.message.get(self.at..self.at + length)?;
+        self.at += length;
+        Some(bytes)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take(2).map(|b| u16::from_be_bytes([b[0], b[1]]))
+    }
+
+    /// Reads a question. Its name is the first in the message, so it cannot be compressed.
+    fn question(&mut self) -> Option<Question<'a>> {
+        let start = self.at;
+        let name = self.take(wire_name_len(&self.message[start..]).ok()?)?;
+        let (rtype, class) = (RecordType(self.u16()?), Class(self.u16()?));
+        Some(Question { wire: &self.message[start..self.at], name, rtype, class })
+    }
+
+    fn record(&mut self) -> Option<RawRecord<'a>> {
+        let owner = self.message.get(self.at..)?;
+        self.skip_name()?;
+        let (rtype, class) = (RecordType(self.u16()?), self.u16()?);
+        let ttl = self.take(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))?;
+        let length = self.u16()?;
+        let rdata = self.take(length.into())?;
+        Some(RawRecord { owner, rtype, class, ttl, rdata })
+    }
+
+    /// Steps over a possibly compressed name without following its pointer.
+    fn skip_name(&mut self) -> Option<()> {
+        let start = self.at;
+        loop {
+            match self.take(1)?[0] {
+                0 => return Some(()),
+                length @ 1..=63 => self.take(length.into()).map(drop)?,
+                high @ 0xc0.. => {
+                    let target = usize::from(high & 0x3f) << 8 | usize::from(self.take(1)?[0]);
+                    return (HEADER_LEN..start).contains(&target).then_some(());
+                }
+                _ => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The algorithm of RFC 1034 §4.3.2 over the zones held here: answer, authority, additional.
+
+use super::additional;
+use super::denial;
+use super::edns::ExtendedError;
+use super::lookup::{self, Found};
+use super::message::{Full, Message, Section, Source};
+use super::name_buf::{NameBuf, is_at_or_below};
+use super::query::Question;
+use super::rcode::Rcode;
+use crate::zone::{Node, RecordType, Zone, ZoneSet};
+
+/// How many CNAMEs and DNAMEs are followed for one query: more than stock servers that have a limit (Knot 5, BIND 11),
+/// few enough that a chain cannot make one query expensive.
+const MAX_HOPS: usize = 16;
+
+/// One question on its way through the zones.
+pub(super) struct Resolution<'a, 'z, 'q> {
+    /// The zones held here.
+    pub(super) zones: &'z ZoneSet,
+    /// The response.
+    pub(super) message: &'a mut Message<'z, 'q>,
+    /// The type asked for.
+    pub(super) rtype: RecordType,
+    /// Whether hidden zones may be seen.
+    pub(super) see_hidden: bool,
+    /// Whether the class asked for is ANY: then no answer is authoritative (RFC 1035 §6.2) nor proves anything.
+    pub(super) any_class: bool,
+}
+
+/// Whether there is more to look up.
+enum Step {
+    Done,
+    /// The name was replaced by the target of the CNAME, real or synthesised, that starts at `alias_at`. It is `endless`
+    /// if it stays below the DNAME it came from, so that more substitutions would only make it grow.
+    Follow {
+        alias_at: usize,
+        endless: bool,
+    },
+}
+
+impl<'z> Resolution<'_, 'z, '_> {
+    /// Fills the response.
+    pub(super) fn run(mut self, question: Question<'_>) {
+        let mut name = NameBuf::new(question.name);
+        let Some(zone) = self.zone_of_question(name.lower()) else {
+            return self.message.set_error(Rcode::REFUSED, ExtendedError::NotAuthoritative);
+        };
+        self.message.set_zone(zone);
+        match self.follow(zone, &mut name) {
+            Ok(()) => additional::add(self.message),
+            Err(Full) => self.message.set_truncated(),
+        }
+    }
+
+    /// The zone that answers a question: the nearest one that encloses the name, but for DS the one above an apex, if it is
+    /// here (RFC 4035 §3.1.4.1).
+    fn zone_of_question(&self, name: &[u8]) -> Option<&'z Zone> {
+        let zone = self.zone_of(name)?;
+        let at_apex = self.rtype == RecordType::DS && name.len() > 1 && zone.origin().as_wire() == name;
+        let parent = at_apex.then(|| self.zone_of(&name[1 + usize::from(name[0])..])).flatten();
+        Some(parent.unwrap_or(zone))
+    }
+
+    /// The nearest zone that encloses a name.
+    fn zone_of(&self, name: &[u8]) -> Option<&'z Zone> {
+        self.zones.find(name).map(|zone| &**zone).filter(|zone| self.see_hidden || !zone.is_hidden())
+    }
+
+    /// Looks up the name and what it is an alias of, until there is an answer, a loop or no zone to go on in.
+    fn follow(&mut self, mut zone: &'z Zone, name: &mut NameBuf) -> Result<(), Full> {
+        let mut aliases = [0; MAX_HOPS];
+        for hop in 0..=MAX_HOPS {
+            let Step::Follow { alias_at, endless } = self.step(zone, name, hop)? else { return Ok(()) };
+            let Some(place) = aliases.get_mut(hop) else { return Ok(()) };
+            *place = alias_at;
+            // A name that owns an alias of this chain already makes it a loop.
+            if aliases[..=hop].iter().any(|&owner_at| self.message.has_name_at(owner_at, name.lower())) {
+                return Ok(());
+            }
+            match self.zone_of(name.lower()) {
+                Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
+                Some(next) => zone = next,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// One round: steps 3 a to c of the algorithm.
+    fn step(&mut self, zone: &'z Zone, name: &mut NameBuf, hop: usize) -> Result<Step, Full> {
+        let found = lookup::find(zone, name.lower(), self.rtype);
+        if hop == 0 && !self.any_class && !matches!(found, Found::Delegation { .. }) {
+            self.message.set_authoritative();
+        }
+        match found {
+            Found::Exact(node) => self.at_node(zone, node, name, None),
+            Found::Wildcard { node, encloser } => self.at_node(zone, node, name, Some(encloser)),
+            Found::Delegation { node, cut } => self.refer(zone, node, &name.lower()[cut..]),
+            Found::Dname { node, owner } => self.substitute(zone, node, name, owner),
+            Found::Missing { encloser } => {
+                self.message.set_rcode(Rcode::NXDOMAIN);
+                self.deny(zone)?;
+                denial::of_name(self.message, zone, name.lower(), encloser)?;
+                Ok(Step::Done)
+            }
+        }
+    }
+
+    /// The name has a node, its own or that of the wildcard below `encloser`.
+    fn at_node(
+        &mut self,
+        zone: &'z Zone,
+        node: &'z Node,
+        name: &mut NameBuf,
+        encloser: Option<usize>,
+    ) -> Result<Step, Full> {
+        if self.rtype == RecordType::ANY {
+            if self.any(zone, node, name)? {
+                self.after_answer(zone, name, encloser)?;
+                return Ok(Step::Done);
+            }
+        } else if let Some(rrset) = node.get(self.rtype) {
+            self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
+            self.after_answer(zone, name, encloser)?;
+            return Ok(Step::Done);
+        } else if let Some(cname) = node.get(RecordType::CNAME)
+            && let Some(target) = cname.rdatas().next()
+        {
+            let alias_at = self.message.len();
+            self.message.push(Section::Answer, name.written(), Source::new(zone, node, cname))?;
+            if let Some(encloser) = encloser {
+                denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
+            }
+            name.set(target);
+            return Ok(Step::Follow { alias_at, endless: false });
+        }
+        self.deny(zone)?;
+        denial::of_type(self.message, zone, name.lower(), encloser)?;
+        Ok(Step::Done)
+    }
+
+    /// One RRset of a node for ANY, the first that is not DNSSEC's own: an answer that is true and stays small (RFC 8482
+    /// §4.1). Whether there was one.
+    fn any(&mut self, zone: &'z Zone, node: &'z Node, name: &NameBuf) -> Result<bool, Full> {
+        let of_dnssec = |rtype| matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3);
+        let ordinary = node.rrsets().iter().find(|rrset| !of_dnssec(rrset.rtype));
+        let Some(rrset) = ordinary.or(node.rrsets().first()) else { return Ok(false) };
+        self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
+        Ok(true)
+    }
+
+    /// What a positive answer brings along: the proof that a wildcard was in place, and the zone's name servers.
+    fn after_answer(&mut self, zone: &'z Zone, name: &NameBuf, encloser: Option<usize>) -> Result<(), Full> {
+        if let Some(encloser) = encloser {
+            denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
+        }
+        // DNSKEY RRsets are large and those who ask for them know the servers already.
+        let wanted = match self.rtype {
+            RecordType::DNSKEY => false,
+            RecordType::ANY => false,
+            _ => !self.any_class,
+        };
+        if wanted && let Some(ns) = zone.apex().get(RecordType::NS) {
+            // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
+            let source = Source::new(zone, zone.apex(), ns);
+            let _left_out = self.message.push(Section::Authority, zone.origin().as_wire(), source);
+        }
+        Ok(())
+    }
+
+    /// A referral: not authoritative, unless an alias in front of it was.
+    fn refer(&mut self, zone: &'z Zone, node: &'z Node, cut: &[u8]) -> Result<Step, Full> {
+        if let Some(ns) = node.get(RecordType::NS) {
+            self.message.push(Section::Authority, cut, Source::new(zone, node, ns))?;
+            if let Some(ds) = node.get(RecordType::DS).filter(|_| self.message.signatures()) {
+                self.message.push(Section::Authority, cut, Source::new(zone, node, ds))?;
+            } else {
+                denial::of_ds(self.message, zone, cut)?;
+            }
+            additional::add_glue(self.message, zone, ns, cut)?;
+        }
+        Ok(Step::Done)
+    }
+
+    /// The name lies below a DNAME: the DNAME, a CNAME made from it, and on with the new name (RFC 6672 §3.2).
+    fn substitute(&mut self, zone: &'z Zone, node: &'z Node, name: &mut NameBuf, owner: usize) -> Result<Step, Full> {
+        let dname = node.get(RecordType::DNAME).expect("the lookup found a DNAME here");
+        let target = dname.rdatas().next().expect("an RRset has a record");
+        self.message.push(Section::Answer, &name.written()[owner..], Source::new(zone, node, dname))?;
+        let alias = *name;
+        if name.replace_suffix(owner, target).is_err() {
+            self.message.set_rcode(Rcode::YXDOMAIN);
+            return Ok(Step::Done);
+        }
+        let alias_at = self.message.len();
+        let cname = (RecordType::CNAME, name.written());
+        self.message.push_records(Section::Answer, alias.written(), dname.ttl, [cname])?;
+        if self.rtype == RecordType::CNAME {
+            return Ok(Step::Done);
+        }
+        let endless = is_at_or_below(&name.lower()[owner..], &alias.lower()[owner..]);
+        Ok(Step::Follow { alias_at, endless })
+    }
+
+    /// The SOA of a negative answer, with the TTL for which the denial may be kept (RFC 2308 §3, §5).
+    fn deny(&mut self, zone: &'z Zone) -> Result<(), Full> {
+        if self.any_class {
+            return Ok(());
+        }
+        let apex = zone.apex();
+        let soa = apex.get(RecordType::SOA).expect("a zone is made with its SOA at the apex");
+        let source = Source::new(zone, apex, soa).with_ttl_at_most(zone.soa().minimum);
+        self.message.push(Section::Authority, zone.origin().as_wire(), source)
+    }
+}

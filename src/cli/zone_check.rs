@@ -1,0 +1,148 @@
+//! `grapevine zone check`: reads master files as a daemon would and tells everything that is wrong with them.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::control::JsonArgs;
+use super::exit::{Exit, Failure};
+use super::output::{print, print_json};
+use crate::master::{Diagnostic, Level, ZoneFile};
+use crate::zone::Name;
+
+/// What a zone file's name ends in.
+const SUFFIX: &str = ".zone";
+
+/// Checks zone files without a daemon and shows everything that is wrong with them
+#[derive(clap::Args, Debug)]
+pub(super) struct ZoneCheckArgs {
+    /// The files; a directory stands for the *.zone files in it
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The zone's origin [default: from the file's name, <origin>.zone]
+    #[arg(long, value_name = "NAME")]
+    origin: Option<Name>,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// What came of one file.
+#[derive(Serialize)]
+struct Checked {
+    path: PathBuf,
+    ok: bool,
+    origin: Option<Name>,
+    serial: Option<u32>,
+    records: Option<usize>,
+    /// Why the file could not be read at all.
+    unreadable: Option<String>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+pub(super) fn run(args: &ZoneCheckArgs) -> Result<Exit, Failure> {
+    let files = expand(&args.files)?;
+    if args.origin.is_some() && files.len() > 1 {
+        return Err(Failure::say(Exit::Usage, "--origin is for one file; the names of several give their origins"));
+    }
+    let checked: Vec<Checked> = files.iter().map(|path| check(path, args.origin.as_ref())).collect();
+    if args.json.json {
+        print_json(&checked)?;
+    } else {
+        print(&checked.iter().map(render).collect::<String>())?;
+    }
+    Ok(if checked.iter().all(|file| file.ok) { Exit::Ok } else { Exit::No })
+}
+
+/// The files themselves: each directory is replaced by the zone files in it.
+fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| {
+            Failure::say(Exit::No, format_args!("cannot read the directory {}: {error}", path.display()))
+        })?;
+        let mut found: Vec<PathBuf> =
+            entries.into_iter().map(|entry| entry.path()).filter(|path| is_zone_file(path)).collect();
+        if found.is_empty() {
+            let message = format!("{} has no *{SUFFIX} files", path.display());
+            return Err(Failure::say(Exit::No, message));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
+}
+
+fn is_zone_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(SUFFIX) && !name.starts_with('.')
+}
+
+fn check(path: &Path, origin: Option<&Name>) -> Checked {
+    let mut checked = Checked {
+        path: path.to_owned(),
+        ok: false,
+        origin: origin.cloned(),
+        serial: None,
+        records: None,
+        unreadable: None,
+        diagnostics: Vec::new(),
+    };
+    let origin = match origin.map_or_else(|| origin_of(path), |origin| Ok(origin.clone())) {
+        Ok(origin) => origin,
+        Err(reason) => return Checked { unreadable: Some(reason), ..checked },
+    };
+    checked.origin = Some(origin.clone());
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) => return Checked { unreadable: Some(format!("cannot read it: {error}")), ..checked },
+    };
+    let mut include = |path: &str| fs::read(path).map_err(|error| error.to_string());
+    match ZoneFile::parse(&path.to_string_lossy(), &text, &origin, &mut include) {
+        Ok(file) => {
+            checked.ok = true;
+            checked.serial = Some(file.content().soa.serial);
+            checked.records = Some(file.content().record_count());
+            checked.diagnostics = file.warnings().to_vec();
+        }
+        Err(diagnostics) => checked.diagnostics = diagnostics,
+    }
+    checked
+}
+
+fn origin_of(path: &Path) -> Result<Name, String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match name.strip_suffix(SUFFIX) {
+        Some(origin) if !origin.is_empty() => origin.parse().map_err(|error| {
+            format!("its name gives no origin ({error}): name it <origin>{SUFFIX}, or say --origin NAME")
+        }),
+        _ => Err(format!("its name gives no origin: name it <origin>{SUFFIX}, or say --origin NAME")),
+    }
+}
+
+fn render(file: &Checked) -> String {
+    let mut text: String = file.diagnostics.iter().map(|found| format!("{}\n", found.with_source())).collect();
+    let count = |level| file.diagnostics.iter().filter(|found| found.level == level).count();
+    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    let path = file.path.display();
+    let line = match (&file.unreadable, &file.origin, file.serial, file.records) {
+        (None, Some(origin), Some(serial), Some(records)) => {
+            let warned = if warnings > 0 { format!(", {}", plural(warnings, "warning")) } else { String::new() };
+            format!("{path}: ok: {origin} serial {serial}, {}{warned}", plural(records, "record"))
+        }
+        (Some(reason), ..) => format!("{path}: error: {reason}"),
+        _ if warnings > 0 => format!("{path}: {}, {}", plural(errors, "error"), plural(warnings, "warning")),
+        _ => format!("{path}: {}", plural(errors, "error")),
+    };
+    writeln!(text, "{line}").expect("writing to a string does not fail");
+    text
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,333 @@
+//! The daemon: binds everything, joins the cluster, serves, and takes leave. It owns every task.
+//!
+//! Tasks talk over channels and immutable snapshots. One that ends before it is told to ends the daemon, with its error.
+//! Shutdown goes backwards: first no more queries are taken and those that arrived are answered, then the node says
+//! good-bye and waits for its writes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, ControlSocket, Process};
+use crate::answer::Server;
+use crate::config::{Config, LogConfig, LogFormat};
+use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
+use crate::metrics::Metrics;
+use crate::node::{Node, NodeConfig, PersistId, View};
+use crate::replica::Write;
+use crate::serve::{EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
+use crate::store::{Store, Writer};
+use crate::zone::ZoneSet;
+
+/// How long the daemon may take to stop.
+const STOP_TIME: Duration = Duration::from_secs(10);
+/// How long a node that has zones waits for its first look at the cluster before it serves the service address: a
+/// restarted node then does not answer from the past. Without members it serves all the same.
+const CATCH_UP_TIME: Duration = Duration::from_secs(3);
+
+/// Runs a node until SIGTERM or SIGINT.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    start_logging(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("grapevine")
+        .build()
+        .context("the runtime does not start")?;
+    let result = runtime.block_on(async { Daemon::bind(config).await?.run().await });
+    // Whatever still runs after its time has had its warning.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.level).context("the log level")?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let result = match config.format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    result.map_err(|error| anyhow!("logging does not start: {error}"))
+}
+
+/// Everything bound, nothing running.
+struct Daemon {
+    config: Config,
+    clock: SystemClock,
+    metrics: Arc<Metrics>,
+    secrets: Arc<Secrets>,
+    store: Store,
+    node: Node,
+    endpoint: Endpoint,
+    zones: Arc<ArcSwap<ZoneSet>>,
+    servers: Servers,
+    server: Arc<Server>,
+    control: ControlSocket,
+    signals: Signals,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+type Ended = anyhow::Result<&'static str>;
+
+impl Daemon {
+    async fn bind(config: Config) -> anyhow::Result<Daemon> {
+        let clock = SystemClock::start();
+        let metrics = Arc::new(Metrics::default());
+        let secrets = Arc::new(Secrets::new(&config.cluster, &load_keys(&config)?));
+        std::fs::create_dir_all(&config.zones)
+            .with_context(|| format!("zone directory {} cannot be made", config.zones.display()))?;
+        let (store, saved) = Store::open(&config.data)?;
+        let endpoint = Endpoint::bind(config.gossip.listen, secrets.clone(), metrics.clone()).await?;
+        let control = ControlSocket::bind(&config.control).await?;
+        let zones = Arc::new(ArcSwap::from_pointee(ZoneSet::default()));
+        let server = Arc::new(Server {
+            nsid: config.name.clone(),
+            version: concat!("grapevine ", env!("CARGO_PKG_VERSION")).to_owned(),
+            max_udp_payload: config.dns.max_udp_payload,
+        });
+        let own = config.dns.listen.iter().map(|&address| Listener { address, shared: false });
+        let serve = serve_config(&config, own.collect(), true);
+        let servers = Servers::bind(serve, zones.clone(), server.clone(), metrics.clone())?;
+        let node = Node::new(node_config(&config, endpoint.local_addr()).await?, saved, clock.now());
+        let signals = Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        };
+        Ok(Daemon { config, clock, metrics, secrets, store, node, endpoint, zones, servers, server, control, signals })
+    }
+
+    async fn run(self) -> anyhow::Result<()> {
+        let Daemon { config, clock, metrics, secrets, store, node, endpoint, zones, .. } = self;
+        let (front, back) = (CancellationToken::new(), CancellationToken::new());
+        let (dns, gossip) = (self.servers.addresses(), endpoint.local_addr());
+        let seeds = config.gossip.join.iter().map(ToString::to_string).collect();
+        let options = Options { clock, seeds, zones: zones.clone(), shutdown: back.clone() };
+        let (driver, ports) = Driver::new(node, endpoint, options);
+        let (held_tx, held) = watch::channel(Arc::new(Vec::new()));
+        let (requests, requests_rx) = mpsc::channel(1);
+        let files_handle = crate::admin::FilesHandle { held, requests };
+        let admin = Admin {
+            view: ports.view.clone(),
+            zones: zones.clone(),
+            commands: ports.commands.clone(),
+            files: files_handle,
+            metrics: metrics.clone(),
+            process: Process {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                started_ms: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
+                dns: dns.clone(),
+                service: config.dns.anycast.clone(),
+                zones_dir: config.zones.clone(),
+                data_dir: config.data.clone(),
+            },
+        };
+        let mut tasks: JoinSet<Ended> = JoinSet::new();
+        let writer = Writer::start(store)?;
+        tasks.spawn(keep(writer, ports.writes, ports.written));
+        tasks.spawn(async move { driver.run().await.map(|()| "the gossip driver").map_err(Into::into) });
+        let mut contents = Vec::new();
+        for entry in std::fs::read_dir(&config.zones)?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(origin) = name.strip_suffix(".zone") else { continue };
+            let zf =
+                crate::master::ZoneFile::parse(&name, &std::fs::read(entry.path())?, &origin.parse()?, &mut |_| {
+                    Err("no".into())
+                })
+                .unwrap();
+            contents.push(zf.content().clone());
+        }
+        ports.files.send(contents).await?;
+        let _keep = (held_tx, requests_rx);
+        let (control, stop) = (self.control, back.clone());
+        tasks.spawn(async move { Ok(crate::admin::serve(control, admin, stop).await.map(|()| "the control socket")?) });
+        let mut servers: JoinSet<Ended> = JoinSet::new();
+        let (own, stop) = (self.servers, front.clone());
+        servers.spawn(async move { Ok(own.run(stop).await.map(|()| "the DNS server")?) });
+        let service = Service { config: config.clone(), zones, server: self.server, metrics, view: ports.view };
+        servers.spawn(service.run(front.clone()));
+        tracing::info!(name = %config.name, cluster = %config.cluster, dns = ?dns, gossip = %gossip, "serving");
+        let result = supervise(self.signals, &config, &secrets, &mut servers, &mut tasks).await;
+        let stopped = timeout(STOP_TIME, stop_all(front, servers, back, tasks)).await;
+        result?;
+        stopped.map_err(|_| anyhow!("the daemon did not stop within {} s and was ended", STOP_TIME.as_secs()))?
+    }
+}
+
+/// Waits until the daemon is told to stop, or until something that should not end does.
+async fn supervise(
+    mut signals: Signals,
+    config: &Config,
+    secrets: &Secrets,
+    servers: &mut JoinSet<Ended>,
+    tasks: &mut JoinSet<Ended>,
+) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hangup.recv() => match load_keys(config) {
+                Ok(keyring) => {
+                    secrets.rotate(&keyring);
+                    tracing::info!(keys = keyring.keys().len(), "the key file was read again");
+                }
+                Err(error) => tracing::error!("the old keys stay in use: {error:#}"),
+            },
+            Some(ended) = servers.join_next() => return Err(unexpected(ended)),
+            Some(ended) = tasks.join_next() => return Err(unexpected(ended)),
+        }
+    }
+}
+
+fn unexpected(ended: Result<Ended, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(what)) => anyhow!("{what} ended unexpectedly"),
+        Ok(Err(error)) => error,
+        Err(error) => anyhow!("a task of the daemon failed: {error}"),
+    }
+}
+
+async fn stop_all(
+    front: CancellationToken,
+    mut servers: JoinSet<Ended>,
+    back: CancellationToken,
+    mut tasks: JoinSet<Ended>,
+) -> anyhow::Result<()> {
+    tracing::info!("stopping");
+    let mut result = Ok(());
+    front.cancel();
+    while let Some(ended) = servers.join_next().await {
+        result = result.and(ended.map_err(Into::into).and_then(|ended| ended.map(drop)));
+    }
+    back.cancel();
+    while let Some(ended) = tasks.join_next().await {
+        result = result.and(ended.map_err(Into::into).and_then(|ended| ended.map(drop)));
+    }
+    result
+}
+
+/// Passes the driver's writes to the store's thread and the outcomes back.
+async fn keep(
+    (writer, mut reports): (Writer, mpsc::UnboundedReceiver<crate::store::Report>),
+    mut writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
+    written: mpsc::Sender<(PersistId, Result<(), String>)>,
+) -> Ended {
+    loop {
+        tokio::select! {
+            request = writes.recv() => match request {
+                Some((id, writes)) => writer.persist(id.0, writes).await?,
+                None => break,
+            },
+            Some(report) = reports.recv() => {
+                // Once the driver has ended nobody waits for outcomes.
+                let _ = written.send((PersistId(report.id), report.result)).await;
+            }
+        }
+    }
+    tokio::task::spawn_blocking(move || writer.close()).await?;
+    Ok("the store")
+}
+
+/// The service address, shared with the other nodes. A node serves it once it has something to serve: one that joins
+/// after its first sync, one that restarts after a look at the cluster.
+struct Service {
+    config: Config,
+    zones: Arc<ArcSwap<ZoneSet>>,
+    server: Arc<Server>,
+    metrics: Arc<Metrics>,
+    view: watch::Receiver<Arc<View>>,
+}
+
+impl Service {
+    async fn run(self, stop: CancellationToken) -> Ended {
+        if self.config.dns.anycast.is_empty() {
+            stop.cancelled().await;
+            return Ok("the service address");
+        }
+        let (mut view, zones) = (self.view, self.zones.clone());
+        let ready = async {
+            // Errors mean that the driver has ended, and so does the daemon.
+            let _ = view.wait_for(|view| view.initialised && serves_all(view, &zones)).await;
+            let alone = self.config.gossip.join.is_empty();
+            let caught_up = view.wait_for(|view| view.synced || (alone && view.members.len() == 1));
+            let _ = timeout(CATCH_UP_TIME, caught_up).await;
+        };
+        tokio::select! {
+            () = ready => {}
+            () = stop.cancelled() => return Ok("the service address"),
+        }
+        let shared = self.config.dns.anycast.iter().map(|&address| Listener { address, shared: true });
+        let serve = serve_config(&self.config, shared.collect(), false);
+        let servers = Servers::bind(serve, self.zones, self.server, self.metrics)?;
+        tracing::info!(service = ?servers.addresses(), "serving the service address");
+        Ok(servers.run(stop).await.map(|()| "the service address")?)
+    }
+}
+
+fn serves_all(view: &View, zones: &ArcSwap<ZoneSet>) -> bool {
+    let zones = zones.load();
+    view.zones.iter().all(|zone| zones.get(&zone.origin).is_some())
+}
+
+fn load_keys(config: &Config) -> anyhow::Result<Keyring> {
+    let Some(path) = &config.gossip.key_file else { return Ok(Keyring::insecure()) };
+    let loaded = Keyring::load(path)?;
+    if loaded.exposed {
+        tracing::warn!(path = %path.display(), "others than the owner can read the key file: chmod 600 it");
+    }
+    Ok(loaded.keyring)
+}
+
+async fn node_config(config: &Config, bound: SocketAddr) -> anyhow::Result<NodeConfig> {
+    let advertise = config.gossip.advertise.unwrap_or(bound);
+    let mut random = [0; 16];
+    SysRng.try_fill_bytes(&mut random).context("the system has no random numbers")?;
+    let [id, seed] = [0, 8].map(|at| u64::from_le_bytes(*random[at..].first_chunk().expect("16 bytes hold two")));
+    Ok(NodeConfig {
+        name: config.name.clone(),
+        cluster: config.cluster.clone(),
+        gossip: advertise,
+        id,
+        // The driver resolves them, and again every now and then.
+        seeds: Vec::new(),
+        joins: !config.gossip.join.is_empty(),
+        settings: Default::default(),
+        seed,
+    })
+}
+
+fn serve_config(config: &Config, listeners: Vec<Listener>, own: bool) -> ServeConfig {
+    let dns = &config.dns;
+    ServeConfig {
+        listeners,
+        udp_workers: dns.workers,
+        tcp: TcpLimits {
+            max_connections: dns.tcp.max_connections,
+            max_connections_per_client: dns.tcp.max_connections_per_client,
+            idle_timeout: dns.tcp.idle_timeout,
+            write_timeout: dns.tcp.write_timeout,
+            ..TcpLimits::default()
+        },
+        allow_transfer: dns.allow_transfer.clone(),
+        encrypted: dns.tls.as_ref().filter(|_| own).map(|tls| EncryptedConfig {
+            tls: tls.listen.clone(),
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+        }),
+    }
+}

@@ -1,0 +1,115 @@
+//! The first minutes of a node: when it may take its own zone files for the truth.
+//!
+//! A node that joins nobody starts a cluster and imports its files. One that joins answers from its files
+//! provisionally until it has synced; then the cluster's zones win and files of zones that the cluster never had are
+//! imported. When several joining nodes find only each other, the one with the lowest address starts the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::node::{Node, Timer};
+use super::{Command, Now, Severity};
+use crate::replica::check_content;
+use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
+
+/// How often a node that has not synced yet looks whether it is on it to start the cluster.
+pub(super) const LOOK_AROUND: Duration = Duration::from_secs(1);
+/// For how long such a node waits at least: enough for a running cluster to be found.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Where a node stands on its way into a cluster.
+#[derive(Debug)]
+pub(super) struct Bootstrap {
+    joins: bool,
+    done: bool,
+    /// The zone files, from when they were read until they are imported or lost to the cluster's zones.
+    files: Option<Vec<ZoneContent>>,
+    provisional: Arc<ZoneSet>,
+    waited: Duration,
+}
+
+impl Bootstrap {
+    pub(super) fn new(joins: bool, done: bool) -> Bootstrap {
+        Bootstrap { joins, done, files: None, provisional: Arc::default(), waited: Duration::ZERO }
+    }
+
+    /// Whether the replica, not the files, is the truth.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// What is served: the replica's zones, or until then the files'.
+    pub(super) fn served(&self, replicated: &Arc<ZoneSet>) -> Arc<ZoneSet> {
+        if self.done { replicated.clone() } else { self.provisional.clone() }
+    }
+
+    /// The zones that are served from files alone.
+    pub(super) fn provisional(&self) -> impl Iterator<Item = &Arc<Zone>> {
+        self.provisional.iter().filter(|_| !self.done)
+    }
+}
+
+impl Node {
+    pub(super) fn on_files(&mut self, files: Vec<ZoneContent>, now: Now) {
+        if self.bootstrap.done {
+            return;
+        }
+        self.bootstrap.provisional = Arc::new(ZoneSet::new(files.iter().map(Arc::<Zone>::from)));
+        self.bootstrap.files = Some(files);
+        if self.bootstrap.joins {
+            self.publish();
+        } else {
+            self.initialise(now);
+        }
+    }
+
+    /// Takes the step from files to replica, once.
+    pub(super) fn initialise(&mut self, now: Now) {
+        let Some(files) = self.bootstrap.files.take().filter(|_| !self.bootstrap.done) else { return };
+        self.bootstrap.done = true;
+        self.facts.initialised = true;
+        self.persist_facts();
+        let unknown: Vec<ZoneContent> = files.into_iter().filter(|content| self.may_import(content)).collect();
+        if !unknown.is_empty() {
+            self.enqueue(None, Command::Import(unknown), now);
+        }
+        self.publish();
+    }
+
+    fn may_import(&mut self, content: &ZoneContent) -> bool {
+        if let Err(error) = check_content(content) {
+            self.report(Severity::Warn, format!("a zone file is not imported: {error}"));
+            return false;
+        }
+        self.is_unknown(&content.origin)
+    }
+
+    /// Whether the cluster never had a zone of this name. One that it deleted is known: an old file must not bring it
+    /// back.
+    fn is_unknown(&mut self, origin: &Name) -> bool {
+        let catalog = self.replica.catalog();
+        let (live, deleted) = (catalog.of(origin).next().is_some(), catalog.stub(origin).is_some());
+        if deleted && !live {
+            let message = format!("zone {origin} was deleted in this cluster; its file here is not imported");
+            self.report(Severity::Warn, message);
+        }
+        !live && !deleted
+    }
+
+    /// Starts the cluster if only such nodes are around as have not synced either, and this one is the first of them.
+    pub(super) fn look_around(&mut self, now: Now) {
+        if self.bootstrap.done {
+            return;
+        }
+        self.bootstrap.waited += LOOK_AROUND;
+        self.arm(now.mono + LOOK_AROUND, Timer::Bootstrap);
+        let alive: Vec<_> = self.membership.alive().map(|member| member.addr).collect();
+        let all_new =
+            alive.iter().all(|addr| self.peers.get(*addr).is_some_and(|peer| peer.root.is_some() && !peer.initialised));
+        let first = alive.iter().all(|addr| *addr > self.config.gossip);
+        if self.bootstrap.waited >= GRACE && !alive.is_empty() && all_new && first {
+            self.report(Severity::Info, "no member has zones yet: this node starts the cluster".to_owned());
+            self.initialise(now);
+        }
+    }
+}

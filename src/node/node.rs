@@ -1,0 +1,304 @@
+//! The state machine: events in, effects out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+
+use super::bootstrap::Bootstrap;
+use super::durability::Durability;
+use super::peers::Peers;
+use super::sessions::Sessions;
+use super::transfers::Transfers;
+use super::wire::{self, Datagram};
+use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket};
+use crate::membership::{Clock, Identity, Membership, Output, Settings, next_generation};
+use crate::replica::{ActorId, Facts, Replica, Saved, Staged};
+use crate::zone::ZoneSet;
+
+/// How often a random member is asked what it has, whatever was pushed. Push may fail; this may not.
+const ANTI_ENTROPY: Duration = Duration::from_secs(1);
+/// How soon a change of the zones is told to the members: several changes in a row are told once.
+const TELL_SOON: Duration = Duration::from_millis(10);
+/// How many commands may wait for a zone that has an edit under way.
+const MAX_COMMANDS: usize = 10_000;
+
+/// Who a node is and how it finds others. Everything that differs from node to node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Its name, unique in the cluster.
+    pub name: String,
+    /// The cluster's name, for display.
+    pub cluster: String,
+    /// Its gossip address as the others reach it.
+    pub gossip: SocketAddr,
+    /// The node's random id, new with each process.
+    pub id: u64,
+    /// Gossip addresses of nodes to join by. A node without any starts a cluster.
+    pub seeds: Vec<SocketAddr>,
+    /// Whether seeds are configured though none may resolve yet: such a node never starts a cluster by itself.
+    pub joins: bool,
+    /// The membership protocol's settings.
+    pub settings: Settings,
+    /// The seed of all random choices.
+    pub seed: u64,
+}
+
+/// What the one ordered timer queue holds.
+#[derive(Clone, Debug)]
+pub(super) enum Timer {
+    Membership(crate::membership::Timer),
+    AntiEntropy,
+    Tell,
+    RetryWrites,
+    Bootstrap,
+}
+
+/// The daemon without I/O.
+pub struct Node {
+    pub(super) config: NodeConfig,
+    pub(super) membership: Membership,
+    pub(super) replica: Replica,
+    pub(super) facts: Facts,
+    pub(super) bootstrap: Bootstrap,
+    pub(super) peers: Peers,
+    pub(super) sessions: Sessions,
+    pub(super) transfers: Transfers,
+    pub(super) rng: StdRng,
+    timers: BTreeMap<(Duration, u64), Timer>,
+    timer_count: u64,
+    started: bool,
+    pub(super) started_ms: u64,
+    pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
+    /// Edits of this node on their way to disk.
+    pub(super) staged: BTreeMap<PersistId, (Option<Ticket>, Staged)>,
+    pub(super) durability: Durability,
+    pub(super) telling: bool,
+    pub(super) last_contact: Duration,
+    /// Whether a member has been asked in this life of the node, so that what is served is as fresh as the cluster.
+    pub(super) synced: bool,
+    /// Zones whose content differs from a peer's at equal versions, already reported.
+    pub(super) diverged: std::collections::BTreeSet<crate::replica::IncarnationId>,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Node {
+    /// Brings a node to life with what its store kept. The effects of that come with the first event.
+    pub fn new(config: NodeConfig, saved: Saved, now: Now) -> Node {
+        let mut rng = StdRng::seed_from_u64(config.seed);
+        let facts = Facts { generation: next_generation(saved.facts.generation, now.wall_ms), ..saved.facts.clone() };
+        let me =
+            Identity { addr: config.gossip, generation: facts.generation, name: config.name.clone(), id: config.id };
+        let (seeds, peers) = (config.seeds.clone(), facts.peers.clone());
+        let membership_rng = StdRng::seed_from_u64(rng.next_u64());
+        let membership = Membership::new(me, config.settings.clone(), seeds, peers, membership_rng);
+        let (replica, alarms) = Replica::load(saved);
+        let mut node = Node {
+            bootstrap: Bootstrap::new(config.joins, facts.initialised),
+            config,
+            membership,
+            replica,
+            facts,
+            peers: Peers::default(),
+            sessions: Sessions::default(),
+            transfers: Transfers::default(),
+            rng,
+            timers: BTreeMap::new(),
+            timer_count: 0,
+            started: false,
+            started_ms: now.wall_ms,
+            commands: VecDeque::new(),
+            staged: BTreeMap::new(),
+            durability: Durability::default(),
+            telling: false,
+            last_contact: now.mono,
+            synced: false,
+            diverged: Default::default(),
+            effects: Vec::new(),
+        };
+        for alarm in alarms {
+            node.report(Severity::Error, alarm);
+        }
+        node
+    }
+
+    /// Takes in one event and returns what is to be done, in order.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        if !self.started {
+            self.started = true;
+            self.start(now);
+        }
+        match event {
+            Event::Tick => {}
+            Event::Datagram { from, payload } => self.receive(from, &payload, now),
+            Event::Request { inbound, payload } => self.respond(inbound, &payload, now),
+            Event::Response { id, result } => self.on_response(id, result, now),
+            Event::Command { ticket, command } => self.enqueue(Some(ticket), command, now),
+            Event::Persisted { id, result } => self.on_persisted(id, result, now),
+            Event::Files(files) => self.on_files(files, now),
+            Event::Seeds(seeds) => self.membership.set_seeds(seeds),
+            Event::Leave => self.with_membership(now, |membership, clock, out| membership.leave(clock, out)),
+        }
+        self.run_timers(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Event::Tick`] is due at the latest, in [`Now::mono`].
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.timers.keys().next().map(|(at, _)| *at)
+    }
+
+    /// The zones as they are published.
+    pub fn served(&self) -> Arc<ZoneSet> {
+        self.bootstrap.served(self.replica.served())
+    }
+
+    /// All zones.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    fn start(&mut self, now: Now) {
+        // What was kept is served before anything else is asked of the disk.
+        self.publish();
+        self.persist_facts();
+        self.with_membership(now, |membership, clock, out| membership.start(clock, out));
+        let first = ANTI_ENTROPY.mul_f64(self.rng.random::<f64>());
+        self.arm(now.mono + first, Timer::AntiEntropy);
+        if !self.bootstrap.is_done() {
+            self.arm(now.mono + super::bootstrap::LOOK_AROUND, Timer::Bootstrap);
+        }
+    }
+
+    fn receive(&mut self, from: SocketAddr, payload: &[u8], now: Now) {
+        self.last_contact = now.mono;
+        match wire::parse_datagram(payload) {
+            Ok(Datagram::Membership(payload)) => {
+                let result =
+                    self.with_membership(now, |membership, clock, out| membership.receive(from, payload, clock, out));
+                if result.is_err() {
+                    self.effects.push(Effect::Malformed);
+                }
+            }
+            Ok(Datagram::Gossip(gossip)) => self.on_gossip(gossip, now),
+            Err(_) => self.effects.push(Effect::Malformed),
+        }
+    }
+
+    /// Calls into membership and carries out what it asks for.
+    pub(super) fn with_membership<T>(
+        &mut self,
+        now: Now,
+        call: impl FnOnce(&mut Membership, Clock, &mut Vec<Output>) -> T,
+    ) -> T {
+        let mut outputs = Vec::new();
+        let clock = Clock { mono: now.mono, wall_ms: now.wall_ms };
+        let result = call(&mut self.membership, clock, &mut outputs);
+        for output in outputs {
+            self.on_membership(output, now);
+        }
+        result
+    }
+
+    fn on_membership(&mut self, output: Output, now: Now) {
+        match output {
+            Output::Send { to, payload } => {
+                self.effects.push(Effect::SendDatagram { to, payload: wire::membership_datagram(&payload) });
+            }
+            Output::After { delay, timer } => self.arm(now.mono + delay, Timer::Membership(timer)),
+            Output::Up(identity) => {
+                self.report(Severity::Info, format!("member {} at {} is up", identity.name, identity.addr));
+                self.peers.forget(identity.addr);
+                self.remember_peers();
+                self.ask(identity.addr, now);
+            }
+            Output::Down(identity) => {
+                self.report(Severity::Warn, format!("member {} at {} is down", identity.name, identity.addr));
+                self.peers.forget(identity.addr);
+            }
+            Output::Left(identity) => {
+                self.report(Severity::Info, format!("member {} at {} left", identity.name, identity.addr));
+                self.peers.forget(identity.addr);
+                self.remember_peers();
+            }
+            Output::Renewed(identity) => {
+                self.facts.generation = identity.generation;
+                self.persist_facts();
+            }
+            Output::Duplicate(message) => self.effects.push(Effect::Fatal(message)),
+            Output::Idle => {}
+        }
+    }
+
+    /// Saves the addresses by which the cluster can be found again.
+    fn remember_peers(&mut self) {
+        let peers: Vec<SocketAddr> = self.membership.alive().map(|member| member.addr).collect();
+        if !peers.is_empty() && peers != self.facts.peers {
+            self.facts.peers = peers;
+            self.persist_facts();
+        }
+    }
+
+    fn run_timers(&mut self, now: Now) {
+        while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= now.mono) {
+            match entry.remove() {
+                Timer::Membership(timer) => {
+                    self.with_membership(now, |membership, clock, out| membership.timer(timer, clock, out));
+                }
+                Timer::AntiEntropy => {
+                    self.anti_entropy(now);
+                    let next = ANTI_ENTROPY.mul_f64(0.8 + 0.4 * self.rng.random::<f64>());
+                    self.arm(now.mono + next, Timer::AntiEntropy);
+                }
+                Timer::Tell => {
+                    self.telling = false;
+                    self.tell(false);
+                }
+                Timer::RetryWrites => self.retry_writes(),
+                Timer::Bootstrap => self.look_around(now),
+            }
+        }
+    }
+
+    pub(super) fn arm(&mut self, at: Duration, timer: Timer) {
+        self.timer_count += 1;
+        self.timers.insert((at, self.timer_count), timer);
+    }
+
+    pub(super) fn tell_soon(&mut self, now: Now) {
+        if !self.telling {
+            self.telling = true;
+            self.arm(now.mono + TELL_SOON, Timer::Tell);
+        }
+    }
+
+    pub(super) fn report(&mut self, severity: Severity, message: String) {
+        self.effects.push(Effect::Report { severity, message });
+    }
+
+    pub(super) fn enqueue(&mut self, ticket: Option<Ticket>, command: Command, now: Now) {
+        if self.commands.len() >= MAX_COMMANDS {
+            return self.done(ticket, Err(CommandError::Busy));
+        }
+        if !self.bootstrap.is_done() {
+            return self.done(ticket, Err(CommandError::NotInitialised));
+        }
+        self.commands.push_back((ticket, command));
+        self.pump_commands(now);
+    }
+
+    /// This store's actor, made when the first edit needs it.
+    pub(super) fn actor(&mut self) -> ActorId {
+        if let Some(actor) = self.facts.actor {
+            return actor;
+        }
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        self.facts.actor = Some(ActorId(id));
+        self.persist_facts();
+        ActorId(id)
+    }
+}

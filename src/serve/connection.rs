@@ -1,0 +1,287 @@
+//! One TCP connection (RFC 7766): pipelined queries, transfers between them, and patience with a limit.
+//!
+//! A connection is one task with one output buffer. Queries are answered in the order they came, as many as the buffer
+//! takes, and written at once; a transfer gives one message each time round, so later queries are answered before it ends
+//! and a client that does not read holds up nobody but itself. Memory is bounded by the longest query, the output buffer
+//! and one snapshot for each transfer.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::Admission;
+use super::frames::{self, Frames, TooLong};
+use super::responder::{Panicked, Responder};
+use crate::answer::{Outcome, Transfer, Transport};
+use crate::metrics::Metrics;
+use crate::zone::{RecordType, wire_name_len};
+
+/// When this much is waiting to be written, nothing more is answered first. One response may go beyond it, so at most
+/// twice as much is held.
+const OUTPUT_BYTES: usize = 64 * 1024;
+/// The length of a message's header (RFC 1035 §4.1.1); a shorter message is not DNS.
+const HEADER: usize = 12;
+
+/// A connection and all that is owed on it.
+pub(super) struct Connection {
+    stream: TcpStream,
+    client: IpAddr,
+    responder: Arc<Responder>,
+    admission: Arc<Admission>,
+    input: Frames,
+    /// Whether the client has closed its side; it may still read.
+    input_ended: bool,
+    output: Vec<u8>,
+    response: Vec<u8>,
+    transfers: VecDeque<ActiveTransfer>,
+}
+
+struct ActiveTransfer {
+    transfer: Transfer,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why a connection ended before the client closed it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("no query for too long")]
+    Idle,
+    #[error("the client does not read its responses")]
+    SlowReader,
+    #[error("a query longer than is taken, or shorter than a header")]
+    NotDns,
+    #[error("a transfer could not be continued")]
+    BrokenTransfer,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<TooLong> for End {
+    fn from(_: TooLong) -> End {
+        End::NotDns
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: TcpStream,
+        client: IpAddr,
+        responder: Arc<Responder>,
+        admission: Arc<Admission>,
+    ) -> Connection {
+        Connection {
+            stream,
+            client,
+            responder,
+            input: Frames::new(admission.limits.max_query_bytes),
+            admission,
+            input_ended: false,
+            output: Vec::new(),
+            response: Vec::new(),
+            transfers: VecDeque::new(),
+        }
+    }
+
+    /// Serves until the client is done, or has had what it asked for before `stop`.
+    pub(super) async fn serve(mut self, stop: CancellationToken) -> Result<(), End> {
+        // Without it a response waits for the acknowledgement of the one before.
+        self.stream.set_nodelay(true)?;
+        let result = self.converse(&stop).await;
+        match &result {
+            Ok(()) | Err(End::BrokenTransfer | End::Io(_)) => {}
+            Err(End::Idle) => self.responder.metrics.tcp_limited.inc(),
+            Err(End::SlowReader | End::NotDns) => {
+                self.responder.metrics.tcp_limited.inc();
+                // A reset lets the kernel forget at once what this client did not read.
+                let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            }
+        }
+        result
+    }
+
+    async fn converse(&mut self, stop: &CancellationToken) -> Result<(), End> {
+        let idle_timeout = self.admission.limits.idle_timeout;
+        let mut stopped = pin!(stop.cancelled());
+        // One timer for the whole connection, moved on only when it fires: most connections never see that.
+        let mut deadline = Instant::now() + idle_timeout;
+        let mut idle = pin!(tokio::time::sleep_until(deadline));
+        loop {
+            if let Some(query) = self.answer_received()? {
+                self.begin_transfer(query).await?;
+                continue;
+            }
+            self.continue_transfer()?;
+            if !self.output.is_empty() {
+                self.write().await?;
+                deadline = Instant::now() + idle_timeout;
+                continue;
+            }
+            if !self.transfers.is_empty() {
+                continue;
+            }
+            if self.input_ended {
+                return Ok(());
+            }
+            if stop.is_cancelled() {
+                // Whoever is in the middle of sending a query has not been promised anything.
+                return if self.take_arrived()? { continue } else { Ok(()) };
+            }
+            // The deadline is for a whole query, not for its next byte, so that nobody can stay by dripping.
+            tokio::select! {
+                biased;
+                read = self.stream.read(self.input.room()) => self.note_read(read?),
+                () = &mut stopped => {}
+                () = &mut idle => {
+                    if Instant::now() >= deadline {
+                        return Err(End::Idle);
+                    }
+                    idle.as_mut().reset(deadline);
+                }
+            }
+        }
+    }
+
+    /// Answers what has arrived in whole, as far as the output has room, up to a query that may begin a transfer.
+    fn answer_received(&mut self) -> Result<Option<Vec<u8>>, End> {
+        let zones = self.responder.zones();
+        let mut tally = Tally::default();
+        let mut transfer = None;
+        while self.output.len() < OUTPUT_BYTES
+            && let Some(query) = self.input.next()?
+        {
+            if query.len() < HEADER {
+                return Err(End::NotDns);
+            }
+            tally.queries += 1;
+            if asks_for_transfer(query) {
+                transfer = Some(query.to_vec());
+                break;
+            }
+            match self.responder.respond(&zones, query, Transport::Tcp, false, &mut self.response) {
+                Outcome::Respond => frames::push(&mut self.output, &self.response),
+                Outcome::Drop | Outcome::Transfer(_) => tally.dropped += 1,
+            }
+        }
+        tally.count(&self.responder.metrics);
+        Ok(transfer)
+    }
+
+    /// Answers a query for a transfer. A client that is not allowed one, or comes when all are taken, gets the same
+    /// refusal; the latter will ask again, or another node.
+    async fn begin_transfer(&mut self, query: Vec<u8>) -> Result<(), End> {
+        let permit = self.admission.admit_transfer().filter(|_| self.responder.may_transfer(self.client));
+        let responder = Arc::clone(&self.responder);
+        let mut response = std::mem::take(&mut self.response);
+        let may_transfer = permit.is_some();
+        // Preparing a transfer takes time that grows with the zone, which other connections must not wait for. With the
+        // permits, the threads that do it are limited too.
+        let prepare = move || {
+            let zones = responder.zones();
+            let outcome = responder.respond(&zones, &query, Transport::Tcp, may_transfer, &mut response);
+            (outcome, response)
+        };
+        let outcome = if may_transfer {
+            tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other)?
+        } else {
+            self.responder.metrics.transfers_refused.inc();
+            prepare()
+        };
+        self.response = outcome.1;
+        match (outcome.0, permit) {
+            (Outcome::Transfer(transfer), Some(permit)) => {
+                self.transfers.push_back(ActiveTransfer { transfer, _permit: permit });
+            }
+            (Outcome::Respond, _) => frames::push(&mut self.output, &self.response),
+            (Outcome::Drop | Outcome::Transfer(_), _) => self.responder.metrics.queries_dropped.inc(),
+        }
+        Ok(())
+    }
+
+    /// Adds the next message of the transfer whose turn it is.
+    fn continue_transfer(&mut self) -> Result<(), End> {
+        if self.output.len() >= OUTPUT_BYTES {
+            return Ok(());
+        }
+        let Some(mut active) = self.transfers.pop_front() else { return Ok(()) };
+        match self.responder.next_message(&mut active.transfer, &mut self.response) {
+            Ok(true) => {
+                frames::push(&mut self.output, &self.response);
+                self.transfers.push_back(active);
+            }
+            Ok(false) => self.responder.metrics.transfers.inc(),
+            Err(Panicked) => return Err(End::BrokenTransfer),
+        }
+        Ok(())
+    }
+
+    /// Writes all output. If more is to come, lets other tasks run and looks for queries that came meanwhile.
+    async fn write(&mut self) -> Result<(), End> {
+        let written = tokio::time::timeout(self.admission.limits.write_timeout, self.stream.write_all(&self.output));
+        written.await.map_err(|_| End::SlowReader)??;
+        self.output.clear();
+        if !self.transfers.is_empty() {
+            tokio::task::yield_now().await;
+            self.take_arrived()?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has arrived without waiting; returns whether there was anything.
+    fn take_arrived(&mut self) -> Result<bool, End> {
+        if self.input_ended {
+            return Ok(false);
+        }
+        let room = self.input.room();
+        if room.is_empty() {
+            return Ok(false);
+        }
+        // Not by tokio's `try_read`, which finds nothing until its driver has looked at the socket.
+        match (&*socket2::SockRef::from(&self.stream)).read(room) {
+            Ok(count) => {
+                self.note_read(count);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn note_read(&mut self, count: usize) {
+        self.input.filled(count);
+        self.input_ended = count == 0;
+    }
+}
+
+/// What one round adds to the counters.
+#[derive(Default)]
+struct Tally {
+    queries: u64,
+    dropped: u64,
+}
+
+impl Tally {
+    fn count(&self, metrics: &Metrics) {
+        if self.queries > 0 {
+            metrics.queries_tcp.add(self.queries);
+        }
+        if self.dropped > 0 {
+            metrics.queries_dropped.add(self.dropped);
+        }
+    }
+}
+
+/// Whether the first question is for AXFR or IXFR.
+fn asks_for_transfer(query: &[u8]) -> bool {
+    let question = query.get(HEADER..).unwrap_or_default();
+    let rtype = wire_name_len(question).ok().and_then(|length| question.get(length..length + 2));
+    rtype.is_some_and(|rtype| [RecordType::AXFR, RecordType::IXFR].iter().any(|xfr| rtype == xfr.0.to_be_bytes()))
+}

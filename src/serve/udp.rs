@@ -1,0 +1,212 @@
+//! DNS over UDP: threads that receive, answer and send whole batches.
+//!
+//! One thread and one SO_REUSEPORT socket per core and address. A thread blocks in recvmmsg until one query is there and
+//! takes what else has arrived with it, so batches form by themselves under load and an idle server answers at once.
+//! Nothing is allocated and no lock is taken per query; the snapshot is loaded and counters are added once per batch.
+//!
+//! Batch size, measured on one core at saturation as CPU time per million answers, user and system, mean of six
+//! interleaved runs of an unoptimised build: 11.2 s with 1 datagram a call, 9.0 with 8, 9.3 with 16, 8.5 with 32, 8.7 with
+//! 64 and 128. At 20,000 queries a second all sizes cost the same, as batches stay short. Hence 32.
+//!
+//! Shutting a socket down for reading wakes its thread, which then answers what the kernel has queued and closes. The
+//! kernel goes on to assign queries to a socket until it is closed; those that come between the last look and the close,
+//! some microseconds, are lost. With `kill -9` all that was queued in the dead process's sockets is lost, nothing more:
+//! the kernel takes the sockets out of a shared address at once, and clients ask again.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+
+use socket2::Socket;
+use tokio::sync::mpsc;
+
+use super::ServeError;
+use super::responder::Responder;
+use super::sys::{BATCH, Batch, Datagram, Wait};
+use crate::answer::{Outcome, Transport};
+
+/// How many batches a worker answers after it was told to stop: twice what a socket's buffer holds.
+const MAX_DRAIN_BATCHES: usize = 4096 / BATCH;
+
+/// The threads of all UDP sockets. Dropping it stops and joins them.
+pub(super) struct UdpWorkers {
+    stop: Arc<AtomicBool>,
+    /// To wake the threads with; weak, so that a socket closes when its thread has drained it.
+    sockets: Vec<Weak<Socket>>,
+    threads: Vec<JoinHandle<()>>,
+    ended: mpsc::UnboundedReceiver<Result<(), ServeError>>,
+}
+
+impl UdpWorkers {
+    /// Starts a thread for each socket.
+    pub(super) fn start(
+        sockets: Vec<(SocketAddr, Socket)>,
+        responder: &Arc<Responder>,
+    ) -> Result<UdpWorkers, ServeError> {
+        let (report, ended) = mpsc::unbounded_channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut workers = UdpWorkers { stop, sockets: Vec::new(), threads: Vec::new(), ended };
+        for (address, socket) in sockets {
+            let socket = Arc::new(socket);
+            workers.sockets.push(Arc::downgrade(&socket));
+            let responder = Arc::clone(responder);
+            let worker = Worker { address, socket, responder, stop: Arc::clone(&workers.stop) };
+            let report = report.clone();
+            let run = move || {
+                let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
+                let result = result.unwrap_or_else(|_| Err(io::Error::other("the thread panicked")));
+                // Without a receiver nobody waits for the thread any more.
+                let _ = report.send(result.map_err(|source| ServeError::Udp { address, source }));
+            };
+            let thread = std::thread::Builder::new().name("dns-udp".into()).spawn(run);
+            workers.threads.push(thread.map_err(|source| ServeError::Udp { address, source })?);
+        }
+        Ok(workers)
+    }
+
+    /// Waits for a worker to end, which before [`UdpWorkers::stop`] none should.
+    pub(super) async fn ended(&mut self) -> Result<(), ServeError> {
+        match self.ended.recv().await {
+            Some(result) => result,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells every worker to answer what is queued and end.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        for socket in self.sockets.iter().filter_map(Weak::upgrade) {
+            // Linux reports an unconnected socket but wakes its readers all the same.
+            let _ = socket.shutdown(std::net::Shutdown::Read);
+        }
+    }
+
+    /// Waits until every worker has ended.
+    pub(super) async fn join(mut self) -> Result<(), ServeError> {
+        let mut result = Ok(());
+        while let Some(ended) = self.ended.recv().await {
+            result = result.and(ended);
+        }
+        result
+    }
+}
+
+impl Drop for UdpWorkers {
+    fn drop(&mut self) {
+        self.stop();
+        for thread in self.threads.drain(..) {
+            // The thread's own panic was caught and reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    address: SocketAddr,
+    socket: Arc<Socket>,
+    responder: Arc<Responder>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What one batch adds to the counters.
+#[derive(Default)]
+struct Tally {
+    dropped: u64,
+    truncated: u64,
+}
+
+impl Worker {
+    fn run(self) -> io::Result<()> {
+        let mut batch = Batch::new(self.address.ip().is_unspecified());
+        while !self.stop.load(Ordering::Acquire) {
+            if batch.receive(&*self.socket, Wait::ForOne)? > 0 {
+                self.reply(&mut batch);
+            }
+        }
+        for _ in 0..MAX_DRAIN_BATCHES {
+            if batch.receive(&*self.socket, Wait::No)? == 0 {
+                break;
+            }
+            self.reply(&mut batch);
+        }
+        Ok(())
+    }
+
+    fn reply(&self, batch: &mut Batch) {
+        let zones = self.responder.zones();
+        let mut tally = Tally::default();
+        let received = batch.len() as u64;
+        let sent = batch.reply(&*self.socket, |datagram, response| {
+            if !is_answerable(&datagram, self.address) {
+                return false;
+            }
+            let may_transfer = self.responder.may_transfer(datagram.source.ip());
+            match self.responder.respond(&zones, datagram.bytes, Transport::Udp, may_transfer, response) {
+                Outcome::Respond => {
+                    tally.truncated += u64::from(is_truncated(response));
+                    true
+                }
+                // A transfer needs a stream; `answer` does not ask for one over UDP.
+                Outcome::Drop | Outcome::Transfer(_) => false,
+            }
+        });
+        tally.dropped = received - (sent.sent + sent.failed) as u64;
+        self.count(received, &tally, sent.failed as u64);
+    }
+
+    fn count(&self, received: u64, tally: &Tally, failed: u64) {
+        let metrics = &self.responder.metrics;
+        metrics.queries_udp.add(received);
+        // Mostly zero: what is not written is not shared between the cores.
+        for (counter, n) in [
+            (&metrics.queries_dropped, tally.dropped),
+            (&metrics.responses_truncated, tally.truncated),
+            (&metrics.responses_unsent, failed),
+        ] {
+            if n > 0 {
+                counter.add(n);
+            }
+        }
+    }
+}
+
+/// Whether a response could do good: not to port 0, not to everyone, and not to the very socket that was asked, which
+/// would have the server talk to itself.
+fn is_answerable(datagram: &Datagram<'_>, bound: SocketAddr) -> bool {
+    let source = datagram.source;
+    let to_no_one = match source.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
+    };
+    let own = datagram.destination.unwrap_or(bound.ip());
+    source.port() != 0 && !to_no_one && (source.port() != bound.port() || source.ip() != own)
+}
+
+/// Whether a response has TC set (RFC 1035 §4.1.1).
+fn is_truncated(response: &[u8]) -> bool {
+    response.get(2).is_some_and(|flags| flags & 0x02 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_answered_that_would_loop_or_reach_no_one() {
+        let answerable = |source: &str, destination: Option<&str>, bound: &str| {
+            let [source, bound] = [source, bound].map(|text| text.parse().unwrap());
+            let destination = destination.map(|text| text.parse().unwrap());
+            is_answerable(&Datagram { bytes: &[], source, destination }, bound)
+        };
+        assert!(answerable("192.0.2.1:53", None, "192.0.2.2:53"));
+        assert!(answerable("192.0.2.1:1024", Some("192.0.2.1"), "0.0.0.0:53"));
+        assert!(!answerable("192.0.2.2:53", None, "192.0.2.2:53"), "the socket itself");
+        assert!(!answerable("[2001:db8::1]:53", Some("2001:db8::1"), "[::]:53"), "the socket itself, by wildcard");
+        for source in ["192.0.2.1:0", "0.0.0.0:5", "255.255.255.255:5", "224.0.0.1:5", "[::]:5", "[ff02::1]:5"] {
+            assert!(!answerable(source, None, "192.0.2.2:53"), "{source}");
+        }
+    }
+}

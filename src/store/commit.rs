@@ -1,0 +1,130 @@
+//! Carrying out the replica's writes in one redb transaction.
+
+use std::sync::Arc;
+
+use redb::{Database, Durability, ReadableTable, Table};
+
+use super::rows::{CHUNKS, CheckpointHead, HEADS, JOURNAL, META, META_FACTS, RowKey};
+use crate::codec;
+use crate::replica::{Facts, IncarnationId, Write};
+
+type Rows<'t, K> = Table<'t, K, &'static [u8]>;
+type Keyed = (&'static [u8; 16], u64);
+
+/// Why a transaction was given up. Nothing of it is on disk.
+pub(super) enum Failure {
+    /// An entry came whose predecessor is not there.
+    Gap { incarnation: IncarnationId, position: u64, expected: u64 },
+    /// A row that had to be read is not as it was written.
+    Damaged(String),
+    /// redb could not do it.
+    Redb(Box<redb::Error>),
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Redb(Box::new(error.into()))
+    }
+}
+
+/// Writes all groups in order and waits until they are on disk.
+pub(super) fn commit(database: &Database, groups: &[&[Write]]) -> Result<(), Failure> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    let mut tables = Tables {
+        meta: transaction.open_table(META)?,
+        journal: transaction.open_table(JOURNAL)?,
+        heads: transaction.open_table(HEADS)?,
+        chunks: transaction.open_table(CHUNKS)?,
+    };
+    for write in groups.iter().copied().flatten() {
+        tables.apply(write)?;
+    }
+    drop(tables);
+    Ok(transaction.commit()?)
+}
+
+struct Tables<'t> {
+    meta: Rows<'t, &'static str>,
+    journal: Rows<'t, Keyed>,
+    heads: Rows<'t, &'static [u8; 16]>,
+    chunks: Rows<'t, Keyed>,
+}
+
+impl Tables<'_> {
+    fn apply(&mut self, write: &Write) -> Result<(), Failure> {
+        match write {
+            Write::Journal { position, batch } => self.append(batch.incarnation, *position, &codec::encode(&**batch)),
+            Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
+                self.checkpoint(*incarnation, *position, chunks, *keep_from)
+            }
+            Write::Forget { incarnation } => self.forget(*incarnation),
+            Write::Facts(facts) => self.facts(facts),
+        }
+    }
+
+    /// Adds a journal entry. Entries at or above its position are from an edit that was refused but had reached the
+    /// disk all the same before the disk failed: they go.
+    fn append(&mut self, incarnation: IncarnationId, position: u64, batch: &[u8]) -> Result<(), Failure> {
+        let expected = self.next_position(incarnation)?;
+        if position > expected {
+            return Err(Failure::Gap { incarnation, position, expected });
+        }
+        let id = &incarnation.0;
+        if position < expected {
+            self.journal.retain_in((id, position)..=(id, u64::MAX), |_, _| false)?;
+        }
+        let row = RowKey::Journal(incarnation, position).seal(batch);
+        self.journal.insert((id, position), row.as_slice())?;
+        Ok(())
+    }
+
+    /// The position after the last journal entry, or after those that the checkpoint contains.
+    fn next_position(&self, incarnation: IncarnationId) -> Result<u64, Failure> {
+        let id = &incarnation.0;
+        let last = self.journal.range((id, 0)..=(id, u64::MAX))?.next_back().transpose()?;
+        let after_last = last.map_or(0, |(key, _)| key.value().1 + 1);
+        let contained = match self.heads.get(id)? {
+            Some(row) => self::head(incarnation, row.value()).map_err(Failure::Damaged)?.position,
+            None => 0,
+        };
+        Ok(after_last.max(contained))
+    }
+
+    fn checkpoint(
+        &mut self,
+        incarnation: IncarnationId,
+        position: u64,
+        chunks: &[Arc<[u8]>],
+        keep_from: u64,
+    ) -> Result<(), Failure> {
+        let id = &incarnation.0;
+        let head = CheckpointHead { position, chunks: chunks.len() as u64 };
+        self.heads.insert(id, RowKey::Head(incarnation).seal(&codec::encode(&head)).as_slice())?;
+        for (index, chunk) in (0u64..).zip(chunks) {
+            self.chunks.insert((id, index), RowKey::Chunk(incarnation, index).seal(chunk).as_slice())?;
+        }
+        self.chunks.retain_in((id, head.chunks)..=(id, u64::MAX), |_, _| false)?;
+        self.journal.retain_in((id, 0)..(id, keep_from.min(position)), |_, _| false)?;
+        Ok(())
+    }
+
+    fn forget(&mut self, incarnation: IncarnationId) -> Result<(), Failure> {
+        let id = &incarnation.0;
+        self.heads.remove(id)?;
+        self.chunks.retain_in((id, 0)..=(id, u64::MAX), |_, _| false)?;
+        self.journal.retain_in((id, 0)..=(id, u64::MAX), |_, _| false)?;
+        Ok(())
+    }
+
+    fn facts(&mut self, facts: &Facts) -> Result<(), Failure> {
+        self.meta.insert(META_FACTS, RowKey::Facts.seal(&codec::encode(facts)).as_slice())?;
+        Ok(())
+    }
+}
+
+/// Reads a checkpoint's head row, or says what is wrong with it.
+pub(super) fn head(incarnation: IncarnationId, row: &[u8]) -> Result<CheckpointHead, String> {
+    let key = RowKey::Head(incarnation);
+    codec::decode(key.open(row)?).map_err(|error| format!("{}: {error}", key.describe()))
+}

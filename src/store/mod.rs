@@ -1,0 +1,20 @@
+//! The store: the journal and the states of a node on its own disk, in one redb file.
+//!
+//! It carries out what the replica asks for ([`crate::replica::Write`]) and gives it back at start
+//! ([`crate::replica::Saved`]). It decides nothing about zones, and it never deletes or replaces a file that it cannot
+//! read: what it does not understand is a person's to move aside.
+
+mod commit;
+mod database;
+mod error;
+mod home;
+mod load;
+mod rows;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use database::{FORMAT, Store};
+pub use error::StoreError;
+pub use writer::{Report, Writer};

@@ -1,0 +1,84 @@
+//! The tables of the store, and rows that notice when their bytes have changed.
+
+use redb::TableDefinition;
+use serde::{Deserialize, Serialize};
+
+use crate::replica::IncarnationId;
+
+/// Facts about the store and the node: a few named rows. Later versions may add rows without a new format.
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("grapevine");
+/// Row of [`META`]: the format, a big-endian `u32`. Unsealed, so that every version can read it.
+pub(super) const META_FORMAT: &str = "format";
+/// Row of [`META`]: [`crate::replica::Facts`].
+pub(super) const META_FACTS: &str = "facts";
+
+/// Batches by incarnation and position.
+pub(super) const JOURNAL: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("journal");
+/// [`CheckpointHead`]s by incarnation.
+pub(super) const HEADS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("checkpoint heads");
+/// The chunks of checkpoints, by incarnation and index.
+pub(super) const CHUNKS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("checkpoint chunks");
+
+/// What is known of a checkpoint apart from its chunks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct CheckpointHead {
+    /// How many journal entries it contains.
+    pub position: u64,
+    /// How many chunks it has.
+    pub chunks: u64,
+}
+
+/// Bytes of the checksum before each row. redb's own checksums find a torn page; these find a row that a disk or a
+/// tool has changed or moved, and keep finding it whatever becomes of redb.
+const CHECKSUM: usize = 8;
+
+/// A row's identity, part of its checksum: a row in the place of another is as wrong as a changed one.
+#[derive(Clone, Copy)]
+pub(super) enum RowKey {
+    Facts,
+    Journal(IncarnationId, u64),
+    Head(IncarnationId),
+    Chunk(IncarnationId, u64),
+}
+
+impl RowKey {
+    /// The payload with its checksum before it.
+    pub(super) fn seal(self, payload: &[u8]) -> Vec<u8> {
+        let mut row = Vec::with_capacity(CHECKSUM + payload.len());
+        row.extend_from_slice(&self.checksum(payload));
+        row.extend_from_slice(payload);
+        row
+    }
+
+    /// The payload of a row, or which row is not as it was written.
+    pub(super) fn open(self, row: &[u8]) -> Result<&[u8], String> {
+        match row.split_at_checked(CHECKSUM) {
+            Some((checksum, payload)) if checksum == self.checksum(payload) => Ok(payload),
+            _ => Err(format!("{} fails its checksum", self.describe())),
+        }
+    }
+
+    /// The row as a person would name it.
+    pub(super) fn describe(self) -> String {
+        match self {
+            RowKey::Facts => "the row of facts".to_owned(),
+            RowKey::Journal(incarnation, position) => format!("journal entry {position} of zone {incarnation}"),
+            RowKey::Head(incarnation) => format!("the checkpoint of zone {incarnation}"),
+            RowKey::Chunk(incarnation, index) => format!("chunk {index} of the checkpoint of zone {incarnation}"),
+        }
+    }
+
+    fn checksum(self, payload: &[u8]) -> [u8; CHECKSUM] {
+        let (table, incarnation, index) = match self {
+            RowKey::Facts => (0u8, IncarnationId([0; 16]), 0),
+            RowKey::Journal(incarnation, position) => (1, incarnation, position),
+            RowKey::Head(incarnation) => (2, incarnation, 0),
+            RowKey::Chunk(incarnation, index) => (3, incarnation, index),
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[table]).update(&incarnation.0).update(&index.to_be_bytes()).update(payload);
+        let mut short = [0; CHECKSUM];
+        short.copy_from_slice(&hasher.finalize().as_bytes()[..CHECKSUM]);
+        short
+    }
+}
