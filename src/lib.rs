@@ -16,6 +16,8 @@
 pub mod answer;
 pub mod codec;
 pub mod config;
+pub mod files;
+pub mod master;
 pub mod metrics;
 pub mod node;
 pub mod replica;

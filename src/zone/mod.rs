@@ -14,6 +14,7 @@ mod snapshot;
 mod zone_set;
 
 pub use content::{Change, RrsetContent, Soa, ZoneContent};
+pub(crate) use name::unescape;
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, wire_name_len};
 pub use record::{Class, Rdata, Record, RecordKey};
 pub use rtype::{RecordType, UnknownType};

@@ -1,0 +1,319 @@
+//! Reads the entries of a master file and of the files it includes (RFC 1035 §5.1).
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use super::entry::{Entry, EntryKind, RecordEntry, Source};
+use super::lexer::{Extent, Lexer, Token};
+use super::rdata::{self, TextError};
+use super::ttl::{MAX_TTL, TtlState, parse_ttl};
+use super::{Diagnostic, Level, Marker, ZoneFile, check};
+use crate::zone::rdata::canonical;
+use crate::zone::{Name, NameHasher, Rdata, RecordType, RrsetContent, Soa, ZoneContent};
+
+/// How many errors are reported before reading stops: enough to repair a file by, and a bound for binary garbage.
+const MAX_ERRORS: usize = 1000;
+
+/// The RRsets read so far.
+pub(super) type RrsetMap = hashbrown::HashMap<(Name, RecordType), RrsetContent, BuildHasherDefault<NameHasher>>;
+
+/// The reading of one zone.
+pub(super) struct Parser<'i> {
+    /// The zone's apex.
+    pub(super) origin: Name,
+    pub(super) include: &'i mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    pub(super) sources: Vec<Source>,
+    /// The sources being read, the innermost last.
+    pub(super) open: Vec<u32>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) ttl: TtlState,
+    /// How many records `$GENERATE` made so far.
+    pub(super) generated: usize,
+    pub(super) rrsets: RrsetMap,
+    pub(super) soa: Option<Soa>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) errors: usize,
+}
+
+/// Where reading stands within one source.
+pub(super) struct Place {
+    pub(super) source: u32,
+    pub(super) text: Arc<[u8]>,
+    pub(super) origin: Name,
+    pub(super) owner: Owner,
+}
+
+/// The owner that an entry without one has.
+#[derive(Clone)]
+pub(super) enum Owner {
+    /// No entry stated one yet.
+    None,
+    /// The one stated last could not be used and was reported.
+    Unusable,
+    /// The one stated last.
+    Known(Name),
+}
+
+/// TTL, class and type in any order that RFC 1035 §5.1 permits, and how many tokens they took.
+pub(super) struct Header {
+    pub(super) ttl: Option<u32>,
+    pub(super) rtype: RecordType,
+    pub(super) used: usize,
+}
+
+impl<'i> Parser<'i> {
+    pub(super) fn new(origin: Name, include: &'i mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Parser<'i> {
+        Parser {
+            origin,
+            include,
+            sources: Vec::new(),
+            open: Vec::new(),
+            entries: Vec::new(),
+            ttl: TtlState::default(),
+            generated: 0,
+            rrsets: RrsetMap::default(),
+            soa: None,
+            diagnostics: Vec::new(),
+            errors: 0,
+        }
+    }
+
+    pub(super) fn run(mut self, path: &str, text: &[u8]) -> Result<ZoneFile, Vec<Diagnostic>> {
+        self.sources.push(Source { path: path.to_owned(), text: text.into(), uses: 1 });
+        let origin = self.origin.clone();
+        self.read_source(0, origin, Owner::None);
+        if self.errors == 0 {
+            check::check(&mut self);
+        }
+        let (Some(soa), 0) = (self.soa, self.errors) else { return Err(self.diagnostics) };
+        let rrsets: BTreeMap<_, _> = self.rrsets.into_iter().collect();
+        Ok(ZoneFile {
+            marker: Marker::find(&self.sources[0].text).map(|found| found.0),
+            sources: self.sources,
+            entries: self.entries,
+            content: ZoneContent { origin: self.origin, soa, rrsets },
+            warnings: self.diagnostics,
+        })
+    }
+
+    pub(super) fn read_source(&mut self, source: u32, origin: Name, owner: Owner) {
+        let text = Arc::clone(&self.sources[source as usize].text);
+        let mut place = Place { source, text: Arc::clone(&text), origin, owner };
+        self.open.push(source);
+        let mut lexer = Lexer::new(&text);
+        let mut tokens = Vec::new();
+        while let Some(entry) = lexer.next_entry(&mut tokens) {
+            match entry {
+                Ok(extent) => self.entry(&mut place, extent, &tokens),
+                Err(error) => {
+                    let line_start = text[..error.at].iter().rposition(|&byte| byte == b'\n').map_or(0, |n| n + 1);
+                    self.report(&place, (line_start, error.line), error.at, Level::Error, error.message.to_owned());
+                }
+            }
+            if self.errors >= MAX_ERRORS {
+                break;
+            }
+        }
+        self.open.pop();
+    }
+
+    fn entry(&mut self, place: &mut Place, extent: Extent, tokens: &[Token<'_>]) {
+        let first = &tokens[0];
+        let result = if !extent.indented && !first.quoted && first.text.starts_with(b"$") {
+            self.directive(place, extent, tokens)
+        } else {
+            self.record(place, extent, tokens)
+        };
+        if let Err(error) = result {
+            let at = error.at.unwrap_or(first.at);
+            self.report(place, (extent.start, extent.line), at, Level::Error, error.message.into_owned());
+        }
+    }
+
+    fn record(&mut self, place: &mut Place, extent: Extent, tokens: &[Token<'_>]) -> Result<(), TextError> {
+        let rest = if extent.indented { tokens } else { &tokens[1..] };
+        if !extent.indented {
+            place.owner = Owner::Unusable;
+            place.owner = Owner::Known(self.owner(place, &tokens[0])?);
+        }
+        let owner = match &place.owner {
+            Owner::Known(owner) => owner.clone(),
+            Owner::Unusable => return Ok(()),
+            Owner::None => return Err(TextError::new("the first record of a file has to state its owner")),
+        };
+        let header = header(rest, tokens)?;
+        let rtype = header.rtype;
+        let rdata = rdata::read(rtype, &rest[header.used..], &place.origin)
+            .map_err(|error| error.or_at(rest.get(header.used).or(tokens.last()).map_or(extent.start, |t| t.at)))?;
+        let soa = (rtype == RecordType::SOA).then(|| Soa::from_rdata(0, rdata.as_wire())).flatten();
+        let ttl = self.ttl_of(&header, soa.as_ref(), place, extent, rest)?;
+        let at = rest[header.used - 1].at;
+        let repeats = match soa {
+            Some(soa) => {
+                let again = self.add_soa(&owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?;
+                again.then(|| rdata.clone())
+            }
+            None => self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), &rdata),
+        };
+        let (owner_stated, ttl_stated) = (!extent.indented, header.ttl.is_some());
+        let kind =
+            EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
+        self.push(place, extent, kind);
+        Ok(())
+    }
+
+    /// The owner that a token states; it has to lie in the zone.
+    pub(super) fn owner(&mut self, place: &Place, token: &Token<'_>) -> Result<Name, TextError> {
+        let owner = name(token, &place.origin)?;
+        if !owner.is_at_or_below(&self.origin) {
+            let message = format!("{owner} is not in the zone {}; is a dot too many or an $ORIGIN wrong?", self.origin);
+            return Err(TextError::new(message).or_at(token.at));
+        }
+        Ok(owner)
+    }
+
+    /// The TTL of a record, stated or implied.
+    pub(super) fn ttl_of(
+        &mut self,
+        header: &Header,
+        soa: Option<&Soa>,
+        place: &Place,
+        extent: Extent,
+        rest: &[Token<'_>],
+    ) -> Result<u32, TextError> {
+        if let Some(ttl) = header.ttl {
+            self.ttl.stated(ttl);
+            return Ok(ttl);
+        }
+        let at = rest[header.used - 1].at;
+        let before = self.ttl;
+        let implied = self.ttl.implied(soa.map(|soa| soa.minimum));
+        if before != self.ttl {
+            let message = "no TTL is stated; the minimum of the SOA is used. Put a $TTL line first";
+            self.report(place, (extent.start, extent.line), at, Level::Warning, message.to_owned());
+        }
+        implied.ok_or_else(|| TextError::new("no TTL is known here; put a $TTL line first").or_at(at))
+    }
+
+    /// Takes the SOA; tells whether it was there before.
+    fn add_soa(&mut self, owner: &Name, soa: Soa) -> Result<bool, TextError> {
+        if *owner != self.origin {
+            return Err(TextError::new(format!("the SOA stands at {owner}, not at the zone's apex {}", self.origin)));
+        }
+        match &self.soa {
+            Some(known) if known.to_rdata() == soa.to_rdata() => Ok(true),
+            Some(_) => Err(TextError::new("a second SOA; a zone has one")),
+            None => {
+                self.soa = Some(soa);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Takes a record, or returns what repeats it. `entry` is where its entry starts, `at` the place to point at.
+    pub(super) fn add(
+        &mut self,
+        place: &Place,
+        entry: (usize, u32),
+        at: usize,
+        owner: &Name,
+        (rtype, ttl): (RecordType, u32),
+        rdata: &Rdata,
+    ) -> Option<Rdata> {
+        let rrset = self.rrsets.entry((owner.clone(), rtype)).or_default();
+        if rrset.rdatas.is_empty() {
+            rrset.ttl = ttl;
+        }
+        let prior = rrset.ttl;
+        let known = alike(rrset, rtype, rdata);
+        match &known {
+            None => drop(rrset.rdatas.insert(rdata.clone())),
+            Some(_) => self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time")),
+        }
+        // Signatures keep the TTLs of what they sign, so theirs may differ (RFC 4034 §3).
+        if prior != ttl && rtype != RecordType::RRSIG {
+            let message = format!("the TTL {ttl} differs from the {prior} of the records before it; {prior} is used");
+            self.report(place, entry, at, Level::Warning, message);
+        }
+        known
+    }
+
+    pub(super) fn push(&mut self, place: &Place, extent: Extent, kind: EntryKind) {
+        let (start, end) = (extent.start as u32, extent.end as u32);
+        self.entries.push(Entry { source: place.source, start, end, line: extent.line, kind });
+    }
+
+    pub(super) fn report(&mut self, place: &Place, entry: (usize, u32), at: usize, level: Level, message: String) {
+        let path = &self.sources[place.source as usize].path;
+        self.diagnostics.push(Diagnostic::new(path, &place.text, entry, at, level, message));
+        self.errors += usize::from(level == Level::Error);
+    }
+}
+
+/// The rdata of an RRset that is the same as another: names compare without regard to case (RFC 4034 §6.2).
+fn alike(rrset: &RrsetContent, rtype: RecordType, rdata: &Rdata) -> Option<Rdata> {
+    if rrset.rdatas.contains(rdata) {
+        return Some(rdata.clone());
+    }
+    if rrset.rdatas.is_empty() || !may_spell_differently(rtype) {
+        return None;
+    }
+    let wire = canonical(rtype, rdata.as_wire());
+    rrset.rdatas.iter().find(|known| canonical(rtype, known.as_wire()) == wire).cloned()
+}
+
+/// Whether two spellings of one rdata of this type are possible: names in any case.
+fn may_spell_differently(rtype: RecordType) -> bool {
+    use crate::zone::rdata::{Field, shape};
+    shape(rtype).iter().any(|field| matches!(field, Field::CompressibleName | Field::Name))
+}
+
+/// A name completed by the origin.
+pub(super) fn name(token: &Token<'_>, origin: &Name) -> Result<Name, TextError> {
+    let result = Name::parse(token.text, Some(origin));
+    result.map_err(|error| TextError::new(error.to_string()).or_at(token.at))
+}
+
+/// Reads TTL, class and type from the tokens after the owner; `all` places the error if there is none.
+pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, TextError> {
+    let (mut ttl, mut class) = (None, false);
+    for (index, token) in rest.iter().enumerate() {
+        let fail = |message: String| Err(TextError::new(message).or_at(token.at));
+        let starts_with_digit = token.text.first().is_some_and(u8::is_ascii_digit);
+        if starts_with_digit && ttl.is_none() {
+            ttl = match parse_ttl(token.text) {
+                Some(value) if value <= MAX_TTL => Some(value),
+                Some(_) => return fail(format!("a TTL is at most {MAX_TTL} seconds")),
+                None => return fail("a TTL is a number of seconds, or like 1h30m".to_owned()),
+            };
+        } else if let Some(number) = class_number(token.text).filter(|_| !class) {
+            if number != 1 {
+                return fail("only class IN is served".to_owned());
+            }
+            class = true;
+        } else {
+            let text = std::str::from_utf8(token.text).unwrap_or("\u{fffd}");
+            return match text.parse::<RecordType>() {
+                Ok(rtype) if rtype.is_meta() => fail(format!("{rtype} is no type that a zone can hold")),
+                Ok(rtype) => Ok(Header { ttl, rtype, used: index + 1 }),
+                Err(error) => fail(error.to_string()),
+            };
+        }
+    }
+    let at = all.last().map_or(0, Token::end);
+    Err(TextError::new("the record type is missing").or_at(at))
+}
+
+/// The number of a class by mnemonic or as `CLASSnnn` (RFC 3597 §5).
+fn class_number(text: &[u8]) -> Option<u16> {
+    let known: [(&[u8], u16); 6] =
+        [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"CHAOS", 3), (b"HS", 4), (b"HESIOD", 4)];
+    let named = known.iter().find(|entry| entry.0.eq_ignore_ascii_case(text)).map(|entry| entry.1);
+    let numbered = || {
+        let (prefix, digits) = text.split_at_checked(5).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"CLASS"))?;
+        debug_assert_eq!(prefix.len(), 5);
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    };
+    named.or_else(numbered)
+}
