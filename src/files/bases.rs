@@ -27,6 +27,12 @@ const KEEP_ALWAYS: usize = 4;
 /// The file of the last unmarked content.
 const UNMARKED: &str = "unmarked";
 
+/// The file of the last text.
+const TEXT: &str = "text";
+
+/// Longer texts are not kept: nobody keeps comments in millions of records.
+const MAX_TEXT: usize = 8 << 20;
+
 /// Bytes of the checksum before each base.
 const CHECKSUM: usize = 8;
 
@@ -72,6 +78,27 @@ impl Bases {
         self.prune(&directory)
     }
 
+    /// Keeps the text of a zone's file as it was taken over or written last, so that a rejected save can be undone with
+    /// all comments in place; `None` for a file of several texts, which only its records can restore.
+    pub(super) fn put_text(&self, origin: &Name, text: Option<&[u8]>) {
+        let path = self.directory(origin).join(TEXT);
+        let result = match text.filter(|text| text.len() <= MAX_TEXT) {
+            Some(text) => write::replace(&path, &lz4_flex::compress_prepend_size(text)),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        };
+        if let Err(error) = result {
+            tracing::debug!(zone = %origin, %error, "cannot keep the text of a zone file");
+        }
+    }
+
+    /// The text of a zone's file as it was taken over or written last.
+    pub(super) fn text(&self, origin: &Name) -> Option<Vec<u8>> {
+        lz4_flex::decompress_size_prepended(&fs::read(self.directory(origin).join(TEXT)).ok()?).ok()
+    }
+
     /// Forgets a zone.
     pub(super) fn forget(&self, origin: &Name) {
         if let Err(error) = fs::remove_dir_all(self.directory(origin))
@@ -86,7 +113,7 @@ impl Bases {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let metadata = entry.metadata()?;
-            if entry.file_name() != UNMARKED {
+            if entry.file_name() != UNMARKED && entry.file_name() != TEXT {
                 versions.push((metadata.modified()?, metadata.len(), entry.path()));
             }
         }

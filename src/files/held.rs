@@ -41,8 +41,6 @@ pub(super) enum Cause {
     Refused(String),
     /// It cannot be read, or cannot be written back.
     Disk(String),
-    /// Another file of the same zone is there.
-    Double,
 }
 
 impl Cause {
@@ -52,7 +50,7 @@ impl Cause {
 
     /// Whether the file on disk is a person's text that must not be written over.
     pub(super) fn protects_the_file(&self) -> bool {
-        !matches!(self, Cause::Disk(_) | Cause::Double)
+        !matches!(self, Cause::Disk(_))
     }
 }
 

@@ -108,14 +108,14 @@ fn is_reverse(name: &Name) -> bool {
 fn unescape(label: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(label.len());
     let mut rest = label.as_bytes();
-    while let [first, tail @ ..] = rest {
-        (first, rest) = (first, tail);
-        if *first == b'%' {
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        if first == b'%' {
             let (digits, tail) = rest.split_at_checked(2)?;
             bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
             rest = tail;
         } else {
-            bytes.push(*first);
+            bytes.push(first);
         }
     }
     Some(bytes)
@@ -157,8 +157,17 @@ mod tests {
 
     #[test]
     fn copies_of_editors_and_tools_are_no_zone_files() {
-        for file in ["a.zone~", ".a.zone.swp", ".#a.zone", "#a.zone#", ".a.zone.Xyz123", "4913", "sedAbCdEf", ".zone", "a.zone.orig"]
-        {
+        for file in [
+            "a.zone~",
+            ".a.zone.swp",
+            ".#a.zone",
+            "#a.zone#",
+            ".a.zone.Xyz123",
+            "4913",
+            "sedAbCdEf",
+            ".zone",
+            "a.zone.orig",
+        ] {
             assert_eq!(origin(file), None, "{file}");
         }
         for file in ["a..b.zone", "a%2.zone", "a%zz.zone"] {

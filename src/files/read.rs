@@ -1,5 +1,6 @@
 //! Reading one zone file with all it includes, at one moment.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -62,7 +63,7 @@ pub(super) struct SourceFile {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
-    /// `None` if it could not be read.
+    /// `None` if it was not read from there.
     pub signature: Option<Signature>,
 }
 
@@ -92,24 +93,34 @@ pub(super) enum Unread {
 
 /// Reads the file of a zone.
 pub(super) fn read(path: &Path, origin: &Name) -> Result<Reading, Unread> {
-    let (text, signature) = read_source(path).map_err(|error| match error.kind() {
+    assemble(path, origin, &BTreeMap::new())
+}
+
+/// Reads the file of a zone as it would be if these texts stood in the files of these names.
+pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<u8>>) -> Result<Reading, Unread> {
+    let load = |name: &str, path: &Path| match texts.get(name) {
+        Some(text) => Ok((text.clone(), None)),
+        None => read_source(path).map(|(text, signature)| (text, Some(signature))),
+    };
+    let name = path.to_string_lossy().into_owned();
+    let (text, signature) = load(&name, path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Unread::Missing,
         io::ErrorKind::Interrupted => Unread::Moving,
         _ => Unread::Failed(error),
     })?;
-    let name = path.to_string_lossy().into_owned();
-    let mut sources = vec![SourceFile { name: name.clone(), path: path.to_owned(), signature: Some(signature) }];
+    let mut sources = vec![SourceFile { name: name.clone(), path: path.to_owned(), signature }];
     let mut hasher = blake3::Hasher::new();
     hasher.update(&text);
     let mut moving = false;
     let parsed = ZoneFile::parse(&name, &text, origin, &mut |included| {
-        let result = read_source(Path::new(included));
-        let signature = result.as_ref().ok().map(|(_, signature)| *signature);
-        sources.push(SourceFile { name: included.to_owned(), path: PathBuf::from(included), signature });
-        hasher.update(&[0]).update(included.as_bytes());
+        let path = PathBuf::from(included);
+        let result = load(included, &path);
+        let signature = result.as_ref().ok().and_then(|(_, signature)| *signature);
+        sources.push(SourceFile { name: included.to_owned(), path, signature });
+        hash_included(&mut hasher, included);
         match result {
             Ok((text, _)) => {
-                hasher.update(&[0]).update(&(text.len() as u64).to_be_bytes()).update(&text);
+                hash_text(&mut hasher, &text);
                 Ok(text)
             }
             Err(error) => {
@@ -122,6 +133,31 @@ pub(super) fn read(path: &Path, origin: &Name) -> Result<Reading, Unread> {
         return Err(Unread::Moving);
     }
     Ok(Reading { sources, hash: *hasher.finalize().as_bytes(), text, parsed })
+}
+
+/// Whether the texts of these files still hash to this; then the files with their signatures as they are now. Spares
+/// parsing what is known, such as this node's own writes.
+pub(super) fn still(sources: &[SourceFile], hash: Hash) -> Option<Vec<SourceFile>> {
+    let (main, included) = sources.split_first()?;
+    let mut hasher = blake3::Hasher::new();
+    let (text, signature) = read_source(&main.path).ok()?;
+    hasher.update(&text);
+    let mut now = vec![SourceFile { signature: Some(signature), ..main.clone() }];
+    for source in included {
+        let (text, signature) = read_source(&source.path).ok()?;
+        hash_included(&mut hasher, &source.name);
+        hash_text(&mut hasher, &text);
+        now.push(SourceFile { signature: Some(signature), ..source.clone() });
+    }
+    (*hasher.finalize().as_bytes() == hash).then_some(now)
+}
+
+fn hash_included(hasher: &mut blake3::Hasher, name: &str) {
+    hasher.update(&[0]).update(name.as_bytes());
+}
+
+fn hash_text(hasher: &mut blake3::Hasher, text: &[u8]) {
+    hasher.update(&[0]).update(&(text.len() as u64).to_be_bytes()).update(text);
 }
 
 /// Reads one file whole. `Interrupted` if somebody wrote to it meanwhile.
@@ -148,7 +184,9 @@ fn read_source(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
 impl Reading {
     /// Whether the files are still what was read.
     pub(super) fn is_current(&self, origin: &Name) -> bool {
-        self.sources.iter().all(|source| source.signature.is_some_and(|s| s.proves_unchanged(Signature::now(&source.path))))
+        self.sources
+            .iter()
+            .all(|source| source.signature.is_some_and(|s| s.proves_unchanged(Signature::now(&source.path))))
             || read(&self.sources[0].path, origin).is_ok_and(|now| now.hash == self.hash)
     }
 }

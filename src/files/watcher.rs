@@ -7,22 +7,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 /// Hints that may wait. If there are more the directory is listed instead.
 const WAITING: usize = 4096;
 
-/// Something happened to a path.
+/// What happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Hint {
-    /// It is as somebody wanted it: closed after writing, renamed, removed.
-    Done(PathBuf),
-    /// Somebody is writing to it.
-    Underway(PathBuf),
+    /// Something, to this path.
+    At(PathBuf, Kind),
     /// Hints were lost.
     Lost,
+}
+
+/// What happened to a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// It is as somebody wanted it: closed after writing, renamed, removed.
+    Done,
+    /// Somebody is writing to it.
+    Underway,
+    /// Its mode, owner or times are others, as when a tool finishes its work on a file. Says nothing of its text.
+    Attributes,
 }
 
 /// Watches directories.
@@ -115,14 +124,13 @@ fn hints_of(event: notify::Result<Event>) -> Vec<Hint> {
     if event.need_rescan() {
         return vec![Hint::Lost];
     }
-    let hint = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) => Hint::Done,
-        EventKind::Modify(ModifyKind::Name(_)) => Hint::Done,
-        // A link is whole as soon as it is there.
-        EventKind::Create(CreateKind::Other) => Hint::Done,
-        EventKind::Create(_) | EventKind::Modify(_) => Hint::Underway,
+    let kind = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) => Kind::Done,
+        EventKind::Modify(ModifyKind::Name(_)) => Kind::Done,
+        EventKind::Modify(ModifyKind::Metadata(_)) => Kind::Attributes,
+        EventKind::Create(_) | EventKind::Modify(_) => Kind::Underway,
         // Reading, this node's own included.
         _ => return Vec::new(),
     };
-    event.paths.into_iter().map(hint).collect()
+    event.paths.into_iter().map(|path| Hint::At(path, kind)).collect()
 }

@@ -76,7 +76,8 @@ fn free_name(path: &Path, suffix: &str, text: &[u8]) -> io::Result<PathBuf> {
             _ => return Ok(aside),
         }
     }
-    let message = format!("{MAX_ASIDE} files {}.{suffix}.* are there already; remove those you do not need", path.display());
+    let message =
+        format!("{MAX_ASIDE} files {}.{suffix}.* are there already; remove those you do not need", path.display());
     Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
 }
 

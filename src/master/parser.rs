@@ -157,8 +157,7 @@ impl<'i> Parser<'i> {
             None => self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), &rdata),
         };
         let (owner_stated, ttl_stated) = (!extent.indented, header.ttl.is_some());
-        let kind =
-            EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
+        let kind = EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
         self.push(place, extent, kind);
         Ok(())
     }
@@ -229,7 +228,9 @@ impl<'i> Parser<'i> {
         let known = alike(rrset, rtype, rdata);
         match &known {
             None => drop(rrset.rdatas.insert(rdata.clone())),
-            Some(_) => self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time")),
+            Some(_) => {
+                self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time"))
+            }
         }
         // Signatures keep the TTLs of what they sign, so theirs may differ (RFC 4034 §3).
         if prior != ttl && rtype != RecordType::RRSIG {
@@ -307,8 +308,7 @@ pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, Te
 
 /// The number of a class by mnemonic or as `CLASSnnn` (RFC 3597 §5).
 fn class_number(text: &[u8]) -> Option<u16> {
-    let known: [(&[u8], u16); 6] =
-        [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"CHAOS", 3), (b"HS", 4), (b"HESIOD", 4)];
+    let known: [(&[u8], u16); 6] = [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"CHAOS", 3), (b"HS", 4), (b"HESIOD", 4)];
     let named = known.iter().find(|entry| entry.0.eq_ignore_ascii_case(text)).map(|entry| entry.1);
     let numbered = || {
         let (prefix, digits) = text.split_at_checked(5).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"CLASS"))?;

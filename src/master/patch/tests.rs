@@ -12,7 +12,8 @@ fn origin() -> Name {
 }
 
 fn read_all(files: &BTreeMap<String, String>) -> ZoneFile {
-    let mut include = |path: &str| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "not found".to_owned());
+    let mut include =
+        |path: &str| files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| "not found".to_owned());
     ZoneFile::parse(MAIN, files[MAIN].as_bytes(), &origin(), &mut include).unwrap_or_else(|diagnostics| {
         let lines: Vec<String> = diagnostics.iter().map(|d| d.with_source()).collect();
         panic!("{}\n{}", lines.join("\n"), files[MAIN]);
@@ -162,10 +163,7 @@ fn without_dollar_ttl_a_removed_ttl_moves_on() {
 fn a_generate_line_becomes_the_records_that_stay() {
     let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n$GENERATE 1-3 h$ A 192.0.2.$ ; some\nx A 192.0.2.9\n";
     let new = patched(&one(zone), |content| remove(content, "h2 0 A 192.0.2.2"));
-    let expected = zone.replace(
-        "$GENERATE 1-3 h$ A 192.0.2.$ ; some\n",
-        "h1 IN A 192.0.2.1\nh3 IN A 192.0.2.3\n",
-    );
+    let expected = zone.replace("$GENERATE 1-3 h$ A 192.0.2.$ ; some\n", "h1 IN A 192.0.2.1\nh3 IN A 192.0.2.3\n");
     assert_eq!(main_of(&new), expected);
 }
 
@@ -189,7 +187,10 @@ fn a_file_included_twice_is_written_out_where_one_use_differs() {
     let main = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\n$INCLUDE hosts a\n$INCLUDE hosts b\n  TXT last\n";
     let all = files(&[(MAIN, main), ("zones/hosts", "x A 192.0.2.1\ny A 192.0.2.2\n")]);
     let new = patched(&all, |content| remove(content, "x.b 0 A 192.0.2.1"));
-    assert_eq!(main_of(&new), main.replace("$INCLUDE hosts b\n ", "y.b.example. 60 IN A 192.0.2.2\n@").replace("@ TXT", "@ TXT"));
+    assert_eq!(
+        main_of(&new),
+        main.replace("$INCLUDE hosts b\n ", "y.b.example. 60 IN A 192.0.2.2\n@").replace("@ TXT", "@ TXT")
+    );
     assert_eq!(new["zones/hosts"], all["zones/hosts"]);
 }
 
@@ -250,14 +251,23 @@ fn zone_text() -> impl Strategy<Value = BTreeMap<String, String>> {
     ];
     let lines = prop::collection::vec(line, 0..14);
     let heads = prop_oneof![Just("$TTL 1h\n"), Just(""), Just("\u{feff}; grapevine: 3 00112233aabbccdd\n")];
-    (heads, lines, prop::collection::vec("[xyz] A 192\\.0\\.2\\.[5-7]\n| TXT inner\n|w 5 A 192.0.2.9\n", 0..4), any::<bool>())
+    (
+        heads,
+        lines,
+        prop::collection::vec("[xyz] A 192\\.0\\.2\\.[5-7]\n| TXT inner\n|w 5 A 192.0.2.9\n", 0..4),
+        any::<bool>(),
+    )
         .prop_map(|(head, lines, included, ends)| {
             let mut main = format!("{head}@ SOA a b ( 1 2 3\n 4 5 )\n NS a.else.\n{}", lines.concat());
             if !ends {
                 main.truncate(main.trim_end().len());
             }
             let one = included.concat();
-            files(&[(MAIN, &main), ("zones/one", &one), ("zones/two", &format!("q TXT two\n$INCLUDE one q\n$TTL 77\n"))])
+            files(&[
+                (MAIN, &main),
+                ("zones/one", &one),
+                ("zones/two", &format!("q TXT two\n$INCLUDE one q\n$TTL 77\n")),
+            ])
         })
 }
 
