@@ -68,11 +68,15 @@ impl ZoneFiles {
         let Some(path) = self.entries.get(origin).map(|entry| entry.path.clone()) else {
             return Err(io::Error::other("the file is not known any more; look at `grapevine status` again"));
         };
-        let composed = self.compose_restored(origin, &path, &zone)?;
+        let mut composed = self.compose_restored(origin, &path, &zone)?;
         let mut kept = Vec::new();
+        composed.before.clear();
         for name in composed.texts.keys() {
             match fs::read(name) {
-                Ok(text) => kept.push(write::copy_aside(Path::new(name), &text, "rejected")?.display().to_string()),
+                Ok(text) => {
+                    kept.push(write::copy_aside(Path::new(name), &text, "rejected")?.display().to_string());
+                    composed.before.insert(name.clone(), text);
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }

@@ -180,13 +180,3 @@ fn read_source(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
     }
     Ok((text, before))
 }
-
-impl Reading {
-    /// Whether the files are still what was read.
-    pub(super) fn is_current(&self, origin: &Name) -> bool {
-        self.sources
-            .iter()
-            .all(|source| source.signature.is_some_and(|s| s.proves_unchanged(Signature::now(&source.path))))
-            || read(&self.sources[0].path, origin).is_ok_and(|now| now.hash == self.hash)
-    }
-}

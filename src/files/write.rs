@@ -6,6 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
 /// Further copies set aside under numbered names before the oldest name is used again.
 const MAX_ASIDE: usize = 100;
 
@@ -19,6 +22,74 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     result
+}
+
+/// Puts `new` in the place of `old`, or makes the file if `old` is `None`. Returns false, and changes nothing, if the
+/// file is not, or is no longer, what it was taken for: whatever is saved at the same moment wins.
+///
+/// The new file and the old one change places in one step (renameat2(2)), and only then is looked at what was there. A
+/// check before a plain rename would lose a save that falls between the two.
+pub(super) fn exchange(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<bool> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = temporary(&path);
+    let result = fill(&temporary, &path, new).and_then(|()| match old {
+        Some(old) => swap(&temporary, &path, old, new),
+        None => rename(&temporary, &path, RenameFlags::NOREPLACE),
+    });
+    let result = match result {
+        Err(error) if is_unsupported(&error) => swap_plainly(&temporary, &path, old),
+        result => result,
+    };
+    match fs::remove_file(&temporary) {
+        Err(error) if result.is_ok() && error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => result,
+    }
+}
+
+/// Swaps the two files until the one swapped out is older than the one swapped in.
+fn swap(temporary: &Path, path: &Path, old: &[u8], new: &[u8]) -> io::Result<bool> {
+    let (mut outgoing, mut incoming) = (old.to_owned(), new.to_owned());
+    loop {
+        // Gone: then there is nothing that could be out of date.
+        if !rename(temporary, path, RenameFlags::EXCHANGE)? {
+            return Ok(false);
+        }
+        let swapped_out = fs::read(temporary)?;
+        if swapped_out == outgoing {
+            return Ok(incoming == new);
+        }
+        // A save came in between: it goes back to where it was.
+        (outgoing, incoming) = (incoming, swapped_out);
+    }
+}
+
+/// Renames in one of the ways of renameat2(2). False if the target is there, or not there, against expectation.
+fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<bool> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, flags) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the file system does not know the ways of renameat2(2). Then nothing was renamed.
+fn is_unsupported(error: &io::Error) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// As [`swap`] where the file system knows only the plain way, such as NFS: the check comes just before the rename.
+fn swap_plainly(temporary: &Path, path: &Path, old: Option<&[u8]>) -> io::Result<bool> {
+    let there = match fs::read(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if there.as_deref() != old {
+        return Ok(false);
+    }
+    fs::rename(temporary, path).map(|()| true)
 }
 
 /// A name that is never taken for a zone file: hidden, and without the extension at its end.
@@ -108,6 +179,38 @@ mod tests {
         replace(&link, b"new").expect("room");
         assert!(fs::symlink_metadata(&link).expect("the link").is_symlink());
         assert_eq!(fs::read(&target).expect("the target"), b"new");
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_expected_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.zone");
+        assert!(!exchange(&path, Some(b"old"), b"new").expect("a try"), "it is not there");
+        assert!(exchange(&path, None, b"old").expect("a new file"));
+        assert!(!exchange(&path, None, b"new").expect("a try"), "it is there");
+        assert!(exchange(&path, Some(b"old"), b"new").expect("an exchange"));
+        assert!(!exchange(&path, Some(b"old"), b"newer").expect("a try"), "it says something else");
+        assert_eq!(fs::read(&path).expect("the file"), b"new");
+        assert_eq!(fs::read_dir(directory.path()).expect("the directory").count(), 1);
+        let other = directory.path().join("other");
+        fs::write(&other, "newest").expect("a file");
+        assert!(
+            !swap_plainly(&other, &path, Some(b"old")).expect("a try")
+                && !swap_plainly(&other, &path, None).expect("a try")
+        );
+        assert!(swap_plainly(&other, &path, Some(b"new")).expect("a rename"));
+        assert_eq!(fs::read(&path).expect("the file"), b"newest");
+    }
+
+    #[test]
+    fn a_save_at_the_moment_of_an_exchange_is_put_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, temporary) = (directory.path().join("a.zone"), directory.path().join("temporary"));
+        fs::write(&path, "saved").expect("a file");
+        fs::write(&temporary, "new").expect("a file");
+        assert!(!swap(&temporary, &path, b"old", b"new").expect("an exchange"));
+        assert_eq!(fs::read(&path).expect("the file"), b"saved");
+        assert_eq!(fs::read(&temporary).expect("the file"), b"new");
     }
 
     #[test]

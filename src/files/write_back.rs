@@ -22,6 +22,8 @@ pub(super) type Texts = BTreeMap<String, Vec<u8>>;
 pub(super) struct Composed {
     /// The texts that change.
     pub texts: Texts,
+    /// What is there instead now; a file that is not among these is not there.
+    pub before: Texts,
     /// The file as it will read.
     pub reading: Reading,
     /// Whether nothing of the earlier text is left, comments included.
@@ -107,9 +109,6 @@ impl ZoneFiles {
         {
             return self.cannot_write(origin, &path, &error);
         }
-        if !reading.is_current(origin) {
-            return self.look_first(origin);
-        }
         self.store(origin, &path, composed);
     }
 
@@ -130,16 +129,17 @@ impl ZoneFiles {
 
     /// Writes the texts, the main file with its marker last, and takes the result for the file's state.
     pub(super) fn store(&mut self, origin: &Name, path: &Path, composed: Composed) {
-        let Composed { texts, reading, .. } = composed;
+        let Composed { texts, before, reading, .. } = composed;
         let Ok(file) = &reading.parsed else { return };
         // Before the text that names it: a file must not bear a marker that this node does not know.
         self.keep_base(file.marker(), file.content());
         self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
         for source in reading.sources.iter().rev() {
-            if let Some(text) = texts.get(&source.name)
-                && let Err(error) = write::replace(&source.path, text)
-            {
-                return self.cannot_write(origin, &source.path, &error);
+            let Some(text) = texts.get(&source.name) else { continue };
+            match write::exchange(&source.path, before.get(&source.name).map(Vec::as_slice), text) {
+                Ok(true) => {}
+                Ok(false) => return self.look_first(origin),
+                Err(error) => return self.cannot_write(origin, &source.path, &error),
             }
         }
         let Some(entry) = self.entries.get_mut(origin) else { return };
@@ -171,13 +171,14 @@ pub(super) fn compose(
     marker: Option<Marker>,
 ) -> io::Result<Composed> {
     let texts: Texts = file.patch(target, marker).into_iter().collect();
-    let mut whole: Texts = file.sources().map(|(name, text)| (name.to_owned(), text.to_vec())).collect();
+    let before: Texts = file.sources().map(|(name, text)| (name.to_owned(), text.to_vec())).collect();
+    let mut whole = before.clone();
     whole.extend(texts.clone());
     match proved(path, target, marker, whole) {
-        Some(reading) => Ok(Composed { texts, reading, anew: false }),
+        Some(reading) => Ok(Composed { texts, before, reading, anew: false }),
         None => {
             tracing::error!(file = %path.display(), "patching a zone file went wrong; it is written anew");
-            fresh(path, target, marker)
+            Ok(Composed { before, ..fresh(path, target, marker)? })
         }
     }
 }
@@ -186,7 +187,7 @@ pub(super) fn compose(
 pub(super) fn fresh(path: &Path, target: &ZoneContent, marker: Option<Marker>) -> io::Result<Composed> {
     let texts = Texts::from([(path.to_string_lossy().into_owned(), render(target, marker))]);
     match proved(path, target, marker, texts.clone()) {
-        Some(reading) => Ok(Composed { texts, reading, anew: true }),
+        Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, anew: true }),
         None => Err(io::Error::other("the zone cannot be written as a master file; please report it")),
     }
 }
