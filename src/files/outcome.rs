@@ -53,6 +53,6 @@ fn changes(command: &Command) -> usize {
     match command {
         Command::Edit(edit) => edit.changes.len(),
         Command::Create { content, .. } => content.record_count(),
-        Command::Delete { .. } => 0,
+        Command::Import(_) | Command::Delete { .. } => 0,
     }
 }
