@@ -1,11 +1,11 @@
 //! `$ORIGIN`, `$INCLUDE` (RFC 1035 §5.1), `$TTL` (RFC 2308 §4) and the way to `$GENERATE`.
 
+use super::char_string;
 use super::entry::{EntryKind, Source};
 use super::lexer::{Extent, Token};
 use super::parser::{Parser, Place, name};
 use super::rdata::TextError;
 use super::ttl::{MAX_TTL, parse_ttl};
-use super::char_string;
 
 /// How deep files may include files, as in NSD: no one nests deeper on purpose.
 pub(super) const MAX_INCLUDE_DEPTH: usize = 10;

@@ -5,12 +5,12 @@
 
 use std::fmt::Write;
 
-use super::entry::{EntryKind, GenerateEntry};
 use super::Level;
+use super::entry::{EntryKind, GenerateEntry};
 use super::lexer::{Extent, Lexer, Token};
 use super::parser::{Parser, Place, header, name};
-use super::rdata::{self, TextError};
 use super::rdata::number;
+use super::rdata::{self, TextError};
 use crate::zone::RecordType;
 
 /// How many records the `$GENERATE` lines of a zone may make together: as many as a large zone has, and a bound for a
@@ -144,7 +144,9 @@ fn parts(text: &[u8]) -> Result<Vec<Part<'_>>, TextError> {
 
 /// What stands between the braces: `offset[,width[,base]]`.
 fn modifiers(text: &[u8]) -> Result<Part<'_>, TextError> {
-    let wrong = || TextError::new("a modifier is ${offset}, ${offset,width} or ${offset,width,base} with base d, o, x, X, n or N");
+    let wrong = || {
+        TextError::new("a modifier is ${offset}, ${offset,width} or ${offset,width,base} with base d, o, x, X, n or N")
+    };
     let mut fields = text.split(|&byte| byte == b',');
     let offset_text = fields.next().unwrap_or_default();
     let (sign, digits) = match offset_text.split_first() {

@@ -58,8 +58,12 @@ mod tests {
         assert_eq!(marker.to_string(), "; grapevine: 7 abababababababab");
         let text = format!("$TTL 60\r\n{marker}\r\n");
         assert_eq!(Marker::find(text.as_bytes()), Some((marker, 9..40)));
-        for line in ["; grapevine: 7", "; grapevine: x abababababababab", "; grapevine: 7 abab", " ; grapevine: 7 abababababababab"]
-        {
+        for line in [
+            "; grapevine: 7",
+            "; grapevine: x abababababababab",
+            "; grapevine: 7 abab",
+            " ; grapevine: 7 abababababababab",
+        ] {
             assert_eq!(Marker::find(line.as_bytes()), None, "{line}");
         }
     }

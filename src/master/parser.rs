@@ -1,6 +1,6 @@
 //! Reads the entries of a master file and of the files it includes (RFC 1035 §5.1).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::entry::{Entry, EntryKind, RecordEntry, Source};
 use super::lexer::{Extent, Lexer, Token};
 use super::rdata::{self, TextError};
 use super::ttl::{MAX_TTL, TtlState, parse_ttl};
-use super::{Diagnostic, Level, Marker, ZoneFile, check};
+use super::{Diagnostic, Level, Marker, ZoneFile, canonical_order, check};
 use crate::zone::rdata::canonical;
 use crate::zone::{Name, NameHasher, Rdata, RecordType, RrsetContent, Soa, ZoneContent};
 
@@ -90,7 +90,7 @@ impl<'i> Parser<'i> {
         check::check(&mut self);
         let warnings = self.sorted();
         let (Some(soa), 0) = (self.soa, self.errors) else { return Err(warnings) };
-        let rrsets: BTreeMap<_, _> = self.rrsets.into_iter().collect();
+        let rrsets = canonical_order::sorted(self.rrsets);
         Ok(ZoneFile {
             marker: Marker::find(&self.sources[0].text).map(|found| found.0),
             sources: self.sources,
@@ -170,8 +170,7 @@ impl<'i> Parser<'i> {
             None => self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), &rdata),
         };
         let (owner_stated, ttl_stated) = (!extent.indented, header.ttl.is_some());
-        let kind =
-            EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
+        let kind = EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
         self.push(place, extent, kind);
         Ok(())
     }
@@ -188,7 +187,8 @@ impl<'i> Parser<'i> {
         let entry = (extent.start, extent.line);
         if let Some(ttl) = header.ttl {
             if header.ttl_too_large {
-                let message = format!("a TTL is at most {MAX_TTL} seconds; a larger one counts as 0 (RFC 2181 section 8)");
+                let message =
+                    format!("a TTL is at most {MAX_TTL} seconds; a larger one counts as 0 (RFC 2181 section 8)");
                 self.report(place, entry, at, Level::Warning, message);
             }
             self.ttl.stated(ttl);
@@ -237,7 +237,9 @@ impl<'i> Parser<'i> {
         let known = alike(rrset, rtype, rdata);
         match &known {
             None => drop(rrset.rdatas.insert(rdata.clone())),
-            Some(_) => self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time")),
+            Some(_) => {
+                self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time"))
+            }
         }
         // Signatures keep the TTLs of what they sign, so theirs may differ (RFC 4034 §3).
         if prior != ttl && rtype != RecordType::RRSIG {
@@ -333,8 +335,7 @@ pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, Te
 
 /// The number of a class by mnemonic or as `CLASSnnn` (RFC 3597 §5).
 fn class_number(text: &[u8]) -> Option<u16> {
-    let known: [(&[u8], u16); 6] =
-        [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"CHAOS", 3), (b"HS", 4), (b"HESIOD", 4)];
+    let known: [(&[u8], u16); 6] = [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"CHAOS", 3), (b"HS", 4), (b"HESIOD", 4)];
     let named = known.iter().find(|entry| entry.0.eq_ignore_ascii_case(text)).map(|entry| entry.1);
     let numbered = || {
         let (prefix, digits) = text.split_at_checked(5).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"CLASS"))?;

@@ -37,7 +37,8 @@ fn set_marker(text: &[u8], marker: Option<Marker>, edits: &mut Edits) {
         (Some((old, _)), Some(new)) if old == new => {}
         (Some((_, range)), Some(new)) => edits.replace(range, new.to_string()),
         (Some((_, range)), None) => {
-            let line_end = text[range.end..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |n| range.end + n + 1);
+            let line_end =
+                text[range.end..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |n| range.end + n + 1);
             edits.replace(range.start..line_end, "");
         }
         (None, Some(new)) => {
@@ -248,7 +249,9 @@ impl<'a> Walk<'a> {
                     let soa = self.target.soa.clone();
                     write(self, &record.owner, record.rtype, soa.ttl.min(MAX_TTL), soa.to_rdata());
                 }
-                EntryKind::Record(record) if !matches!(self.plan.actions.get(&(first + index)), Some(Action::Remove)) => {
+                EntryKind::Record(record)
+                    if !matches!(self.plan.actions.get(&(first + index)), Some(Action::Remove)) =>
+                {
                     let ttl = self.wanted_ttl(record);
                     write(self, &record.owner, record.rtype, ttl, record.rdata.clone());
                 }
@@ -290,7 +293,9 @@ impl<'a> Walk<'a> {
         }
         let source = &self.file.sources[0];
         let model = self.file.entries.iter().rev().find_map(|entry| match &entry.kind {
-            EntryKind::Record(record) if entry.source == 0 && record.owner_stated && record.rtype != RecordType::SOA => {
+            EntryKind::Record(record)
+                if entry.source == 0 && record.owner_stated && record.rtype != RecordType::SOA =>
+            {
                 Line::of(&source.text, entry.range(), true)
             }
             _ => None,

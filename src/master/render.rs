@@ -87,5 +87,8 @@ fn most_common_ttl(content: &ZoneContent) -> u32 {
     for rrset in content.rrsets.values() {
         *counts.entry(rrset.ttl).or_default() += rrset.rdatas.len();
     }
-    counts.into_iter().max_by_key(|&(ttl, count)| (count, std::cmp::Reverse(ttl))).map_or(content.soa.ttl, |best| best.0)
+    counts
+        .into_iter()
+        .max_by_key(|&(ttl, count)| (count, std::cmp::Reverse(ttl)))
+        .map_or(content.soa.ttl, |best| best.0)
 }

@@ -83,7 +83,8 @@ impl<'a> Line<'a> {
     /// Reads the entry of a record again; it was read without error before.
     pub(super) fn of(text: &'a [u8], range: Range<usize>, owner_stated: bool) -> Option<Line<'a>> {
         let tokens = Lexer::again(text, range.start);
-        let (owner, rest) = if owner_stated { (tokens.first().copied(), tokens.get(1..)?) } else { (None, &tokens[..]) };
+        let (owner, rest) =
+            if owner_stated { (tokens.first().copied(), tokens.get(1..)?) } else { (None, &tokens[..]) };
         let used = header(rest, &tokens).ok()?.used;
         let (mut ttl, mut class) = (None, None);
         for token in &rest[..used - 1] {
@@ -111,7 +112,8 @@ impl<'a> Line<'a> {
     /// Puts other rdata in the place of what stands there; false if parentheses are in the way.
     pub(super) fn set_rdata(&self, rdata: &str, edits: &mut Edits) -> bool {
         let (Some(first), Some(last)) = (self.rdata.first(), self.rdata.last()) else { return false };
-        let parenthesis = |pair: &[Token<'_>]| self.text[pair[0].end()..pair[1].at].iter().any(|b| matches!(b, b'(' | b')'));
+        let parenthesis =
+            |pair: &[Token<'_>]| self.text[pair[0].end()..pair[1].at].iter().any(|b| matches!(b, b'(' | b')'));
         if rdata.is_empty() || self.rdata.windows(2).any(parenthesis) {
             return false;
         }
@@ -131,7 +133,8 @@ impl<'a> Line<'a> {
         }
         if let Some(class) = self.class {
             line.push_str(&String::from_utf8_lossy(class.text));
-            let after = [self.ttl.map_or(self.rtype.at, |ttl| ttl.at), self.rtype.at].into_iter().filter(|&at| at > class.at);
+            let after =
+                [self.ttl.map_or(self.rtype.at, |ttl| ttl.at), self.rtype.at].into_iter().filter(|&at| at > class.at);
             line.push_str(&gap(&self.text[class.end()..after.min().unwrap_or(self.rtype.at)], 0, 0));
         }
         line.push_str(rtype);

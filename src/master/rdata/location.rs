@@ -89,7 +89,8 @@ fn fixed_point(text: &[u8], decimals: u32) -> Option<i64> {
         None => (text, &[][..]),
     };
     let digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
-    if whole.is_empty() || whole.len() > 10 || fraction.len() > decimals as usize || !digits(whole) || !digits(fraction) {
+    if whole.is_empty() || whole.len() > 10 || fraction.len() > decimals as usize || !digits(whole) || !digits(fraction)
+    {
         return None;
     }
     let fraction = format!("{:0<width$}", ascii(fraction), width = decimals as usize);

@@ -6,8 +6,8 @@
 mod address_prefix;
 mod bitmap;
 mod gateway;
-mod historic;
 mod hip;
+mod historic;
 mod location;
 mod mnemonic;
 mod print;

@@ -142,7 +142,8 @@ fn eui(text: &[u8], octets: usize) -> Result<Vec<u8>, TextError> {
 }
 
 fn groups(text: &[u8]) -> Result<Vec<u8>, TextError> {
-    let wrong = || TextError::new("this should be four groups of up to four hexadecimal digits, like 14:4fff:ff20:ee64");
+    let wrong =
+        || TextError::new("this should be four groups of up to four hexadecimal digits, like 14:4fff:ff20:ee64");
     let groups: Vec<&[u8]> = text.split(|&byte| byte == b':').collect();
     if groups.len() != 4 {
         return Err(wrong());

@@ -69,7 +69,8 @@ fn key_number(text: &[u8]) -> Result<u16, TextError> {
     if let Some(entry) = KEYS.iter().find(|entry| entry.1.as_bytes() == text) {
         return Ok(entry.0);
     }
-    let digits = text.strip_prefix(b"key").filter(|digits| !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0'));
+    let digits =
+        text.strip_prefix(b"key").filter(|digits| !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0'));
     let key = digits.and_then(|digits| number(digits, "a key", (INVALID - 1).into()).ok());
     key.map(|key| key as u16).ok_or_else(|| {
         TextError::new(format!(
