@@ -88,11 +88,14 @@ impl<'i> Parser<'i> {
         let origin = self.origin.clone();
         self.read_source(0, origin, Owner::None);
         check::check(&mut self);
+        // A comment between the parentheses of an entry goes with the entry, so it marks nothing.
+        let inside = |at: usize| self.entries.iter().any(|entry| entry.source == 0 && entry.range().contains(&at));
+        let marker = Marker::find(&self.sources[0].text).filter(|(_, range)| !inside(range.start));
         let warnings = self.sorted();
         let (Some(soa), 0) = (self.soa, self.errors) else { return Err(warnings) };
         let rrsets = canonical_order::sorted(self.rrsets);
         Ok(ZoneFile {
-            marker: Marker::find(&self.sources[0].text).map(|found| found.0),
+            marker,
             sources: self.sources,
             entries: self.entries,
             content: ZoneContent { origin: self.origin, soa, rrsets },

@@ -241,6 +241,18 @@ fn line_ends_of_dos_and_a_missing_last_one_are_kept() {
     assert_eq!(main_of(&new), format!("{zone}\r\nns A 192.0.2.2\r\nzz A 192.0.2.2\r\n"));
 }
 
+#[test]
+fn a_marker_inside_an_entry_is_none() {
+    let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\na TXT (\n; grapevine: 1 0000000000000000\n x )\n";
+    let file = read_all(&one(zone));
+    assert_eq!(file.marker(), None);
+    let mut target = file.content().clone();
+    remove(&mut target, "a 0 TXT x");
+    let marker = Some(Marker { serial: 2, version: [0; 8] });
+    let text = String::from_utf8(file.patch(&target, marker).remove(0).1).expect("UTF-8");
+    assert_eq!(text, "; grapevine: 2 0000000000000000\n$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\n");
+}
+
 /// Lines of a zone in the ways that people write them; the first states an owner.
 fn zone_text() -> impl Strategy<Value = BTreeMap<String, String>> {
     let owner = prop::sample::select(vec!["@", "a", "b", "\\097", "c.d", "e.example.", " ", "\t", "    "]);
