@@ -49,7 +49,7 @@ fn at_or_before<'z>(zone: &'z Zone, name: &[u8]) -> Option<(&'z Name, &'z Node, 
 }
 
 /// The owner name that the NSEC3 record matching a name would have, and its length.
-fn hashed_owner(zone: &Zone, name: &[u8]) -> Option<([u8; MAX_NAME], usize)> {
+pub(super) fn hashed_owner(zone: &Zone, name: &[u8]) -> Option<([u8; MAX_NAME], usize)> {
     let params = zone.apex().get(RecordType::NSEC3PARAM)?.rdatas().find(|rdata| rdata[0] == SHA1)?;
     let &[_, _, i0, i1, salt_len, ref salt @ ..] = params else { return None };
     let hash = hash(name, u16::from_be_bytes([i0, i1]), salt.get(..salt_len.into())?);
