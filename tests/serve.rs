@@ -1,5 +1,7 @@
 //! The servers over real sockets, asked by `dig`, `kdig` and by hand.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -41,7 +43,7 @@ fn dig_gets_its_answers_in_all_the_usual_forms() {
     assert!(dig(at, &["+ignore", "+bufsize=512", "large.example.", "TXT"]).contains("flags: qr aa tc"));
     assert!(dig(at, &["+short", "large.example.", "TXT"]).len() > 4000, "dig came again over TCP");
     let metrics = &server.metrics;
-    assert_eq!(metrics.responses_truncated.get(), 2);
+    wait_for("truncation to be counted", || metrics.responses_truncated.get() == 2);
     assert!(metrics.queries_udp.get() >= 11 && metrics.queries_tcp.get() >= 10);
 }
 
@@ -130,6 +132,18 @@ fn random_bytes_are_survived_and_the_next_query_is_answered() {
     assert_eq!(receive(&client)[..2], valid[..2]);
     assert_eq!(ask_tcp(&mut tcp_client(at), &valid)[..2], valid[..2]);
     assert_eq!(server.metrics.answers_panicked.get(), 0);
+}
+
+#[test]
+fn a_response_sent_to_the_server_is_dropped_and_counted() {
+    let server = Running::start(local(false));
+    let client = udp_client(server.address());
+    let (mut response, question) = (query(1, "www.example.", RecordType::A), query(2, "www.example.", RecordType::A));
+    response[2] |= 0x80;
+    client.send(&response).unwrap();
+    client.send(&question).unwrap();
+    assert_eq!(id_of(&receive(&client)), 2);
+    wait_for("the drop to be counted", || server.metrics.queries_dropped.get() == 1);
 }
 
 #[test]

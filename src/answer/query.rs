@@ -112,7 +112,7 @@ struct RawRecord<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Reads a message. Counts, names and rdata lengths are checked to the last byte.
+    /// Reads a message. Counts, names and rdata lengths are checked to the last record.
     pub(super) fn parse(message: &'a [u8]) -> Result<Query<'a>, Rejected<'a>> {
         let (header, counts) = parse_header(message).ok_or(Rejected::Silently)?;
         let reject = |question, edns, rcode| Rejected::With { header, question, edns, rcode };
@@ -123,7 +123,8 @@ impl<'a> Query<'a> {
             return Err(reject(None, None, rcode));
         };
         let mut query = Query { header, question, edns: None, known_serial: None, signature: None };
-        let read = query.read_records(&mut reader, counts).filter(|()| reader.at == message.len());
+        // Bytes behind the last record are ignored, as BIND and NSD ignore them.
+        let read = query.read_records(&mut reader, counts);
         if header.opcode != OPCODE_QUERY {
             return Err(reject(Some(question), query.edns, Rcode::NOTIMP));
         }

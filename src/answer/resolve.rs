@@ -43,7 +43,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     /// Fills the response.
     pub(super) fn run(mut self, question: Question<'_>) {
         let mut name = NameBuf::new(question.name);
-        let Some(zone) = self.zone_of(name.lower()) else {
+        let Some(zone) = self.zone_of_question(name.lower()) else {
             return self.message.set_error(Rcode::REFUSED, ExtendedError::NotAuthoritative);
         };
         self.message.set_zone(zone);
@@ -53,13 +53,18 @@ impl<'z> Resolution<'_, 'z, '_> {
         }
     }
 
-    /// The zone that answers for a name: the nearest one that encloses it, but for DS the one above an apex, if it is
+    /// The zone that answers a question: the nearest one that encloses the name, but for DS the one above an apex, if it is
     /// here (RFC 4035 §3.1.4.1).
-    pub(super) fn zone_of(&self, name: &[u8]) -> Option<&'z Zone> {
-        let zone = self.zones.find(name)?;
+    fn zone_of_question(&self, name: &[u8]) -> Option<&'z Zone> {
+        let zone = self.zone_of(name)?;
         let at_apex = self.rtype == RecordType::DS && name.len() > 1 && zone.origin().as_wire() == name;
-        let parent = at_apex.then(|| self.zones.find(&name[1 + usize::from(name[0])..])).flatten();
-        Some(&**parent.unwrap_or(zone)).filter(|zone| self.see_hidden || !zone.is_hidden())
+        let parent = at_apex.then(|| self.zone_of(&name[1 + usize::from(name[0])..])).flatten();
+        Some(parent.unwrap_or(zone))
+    }
+
+    /// The nearest zone that encloses a name.
+    fn zone_of(&self, name: &[u8]) -> Option<&'z Zone> {
+        self.zones.find(name).map(|zone| &**zone).filter(|zone| self.see_hidden || !zone.is_hidden())
     }
 
     /// Looks up the name and what it is an alias of, until there is an answer, a loop or no zone to go on in.
@@ -191,7 +196,10 @@ impl<'z> Resolution<'_, 'z, '_> {
         let alias_at = self.message.len();
         let cname = (RecordType::CNAME, name.written());
         self.message.push_records(Section::Answer, alias.written(), dname.ttl, [cname])?;
-        let endless = is_at_or_below(name.lower(), &alias.lower()[owner..]);
+        if self.rtype == RecordType::CNAME {
+            return Ok(Step::Done);
+        }
+        let endless = is_at_or_below(&name.lower()[owner..], &alias.lower()[owner..]);
         Ok(Step::Follow { alias_at, endless })
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use socket2::SockRef;
 use tokio::net::UdpSocket;
 
 use super::seal::{MAX_DATAGRAM, MAX_PAYLOAD, OpenError, Sealer};
@@ -33,7 +34,10 @@ impl Datagrams {
             return;
         }
         let datagram = self.sealer.seal(payload);
-        if let Err(error) = self.socket.try_send_to(&datagram, reachable_from(self.ipv6, to)) {
+        // Not tokio's `try_send_to`, which gives up unasked until the runtime has once seen the socket writable: that
+        // would lose a node's first announcements.
+        let socket = SockRef::from(&self.socket);
+        if let Err(error) = socket.send_to(&datagram, &reachable_from(self.ipv6, to).into()) {
             tracing::debug!(%to, %error, "datagram not sent");
         }
     }

@@ -141,6 +141,12 @@ impl NoiseStream {
         self.key
     }
 
+    /// The bare connection, to send on it what no node sends.
+    #[cfg(test)]
+    pub(super) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
     /// Sends one message.
     pub(super) async fn write_message(&mut self, message: &[u8]) -> Result<(), StreamError> {
         if message.len() > MAX_DECODED {

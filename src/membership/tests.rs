@@ -437,8 +437,8 @@ fn a_node_behind_a_dead_link_doubts_itself_first() {
     net.run_until("all see all", 30 * SECOND, Net::agreed);
     net.group[2] = 1;
     net.run_for(5 * SECOND);
-    assert!(net.nodes[2].membership.as_ref().unwrap().health().score() > 0);
-    assert_eq!(net.nodes[0].membership.as_ref().unwrap().health().score().min(3), 0.min(3));
+    let score = |net: &Net, index: usize| net.nodes[index].membership.as_ref().unwrap().health().score();
+    assert!((0..5).filter(|&other| other != 2).all(|other| score(&net, 2) > score(&net, other)), "its own fault most");
     net.group[2] = 0;
     net.run_until("healed", 60 * SECOND, |net| {
         net.agreed() && net.live().all(|(_, membership)| membership.health().score() == 0)

@@ -48,7 +48,7 @@ pub struct TcpLimits {
     pub max_transfers: usize,
 }
 
-/// DNS over TLS (RFC 7858), QUIC (RFC 9250) and HTTPS (RFC 8484).
+/// DNS over TLS (RFC 7858).
 #[derive(Clone, Debug)]
 pub struct EncryptedConfig {
     /// Addresses for DNS over TLS, port 853 by custom.

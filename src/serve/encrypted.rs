@@ -3,7 +3,9 @@
 //! The only user of hickory-server, and of no more than its transports: the query's bytes go to `answer` like everyone
 //! else's. Its response interface takes records and not bytes, so the response is taken apart and each record handed over
 //! with its rdata as opaque bytes: the same header, records and order come out, only rdata is no longer compressed.
-//! Transfers are refused here, for the transports queue a fixed number of messages for a connection.
+//! Transfers are refused here, for the transports queue a fixed number of messages for a connection. Malformed queries
+//! are answered by hickory-server itself, and it has no cap on connections: an address open to the world wants one in
+//! front of it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;

@@ -55,7 +55,8 @@ pub enum ServeError {
 }
 
 impl Servers {
-    /// Opens every socket. `zones` is answered from as it is at each moment; `server` is what the answers say of it.
+    /// Opens every socket. From then on the system queues queries for them, and of a shared address sends a part here, so
+    /// [`Servers::run`] should follow soon. `zones` is answered from as it is at each moment; `server` is what the answers say of it.
     pub fn bind(
         config: ServeConfig,
         zones: Arc<ArcSwap<ZoneSet>>,

@@ -133,7 +133,7 @@ impl Batch {
             libc::recvmmsg(socket.as_fd().as_raw_fd(), headers, BATCH as u32, flags as _, ptr::null_mut())
         };
         match usize::try_from(count) {
-            Ok(count) => self.received = self.from_someone(count.min(BATCH)),
+            Ok(count) => self.received = self.count_from_someone(count.min(BATCH)),
             Err(_) => {
                 let error = io::Error::last_os_error();
                 if !is_passing(&error) {
@@ -146,7 +146,7 @@ impl Batch {
 
     /// How many of the first `count` datagrams are to be looked at. A socket that is shut down yields, after all that is
     /// queued, empty ones from no one.
-    fn from_someone(&self, count: usize) -> usize {
+    fn count_from_someone(&self, count: usize) -> usize {
         let all = self.slots.as_ptr();
         // SAFETY: as in `new`; every header is initialised.
         let from_no_one = |i: usize| unsafe { (*all).inbound[i].msg_hdr.msg_namelen == 0 };

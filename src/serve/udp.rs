@@ -4,6 +4,10 @@
 //! takes what else has arrived with it, so batches form by themselves under load and an idle server answers at once.
 //! Nothing is allocated and no lock is taken per query; the snapshot is loaded and counters are added once per batch.
 //!
+//! Batch size, measured on one core at saturation as CPU time per million answers, user and system, mean of six
+//! interleaved runs of an unoptimised build: 11.2 s with 1 datagram a call, 9.0 with 8, 9.3 with 16, 8.5 with 32, 8.7 with
+//! 64 and 128. At 20,000 queries a second all sizes cost the same, as batches stay short. Hence 32.
+//!
 //! Shutting a socket down for reading wakes its thread, which then answers what the kernel has queued and closes. The
 //! kernel goes on to assign queries to a socket until it is closed; those that come between the last look and the close,
 //! some microseconds, are lost. With `kill -9` all that was queued in the dead process's sockets is lost, nothing more:
