@@ -75,7 +75,7 @@ pub(super) struct Line<'a> {
     pub(super) owner: Option<Token<'a>>,
     pub(super) ttl: Option<Token<'a>>,
     class: Option<Token<'a>>,
-    rtype: Token<'a>,
+    pub(super) rtype: Token<'a>,
     pub(super) rdata: Vec<Token<'a>>,
 }
 
