@@ -35,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // `Write` is what the node wants kept: the loop hands it on to the store.
     ("gossip", &["node", "replica::Write", "metrics", "codec", "zone"]),
     ("serve", &["answer", "zone", "metrics"]),
-    ("files", &["master", "replica", "node", "zone", "metrics"]),
+    ("files", &["master", "replica", "node", "zone", "codec", "metrics"]),
     ("store", &["replica", "zone", "codec", "metrics"]),
     ("admin", &["node", "zone", "metrics"]),
     ("node", &["membership", "replica", "zone", "codec"]),

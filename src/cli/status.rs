@@ -72,7 +72,7 @@ pub(super) fn render_held(held: &[Held], now_ms: u64) -> String {
         add(format_args!("\nheld: {}, saved {since}; the zone as it was keeps serving", file.path.display()));
         add(format_args!("  {}", file.reason));
         for found in &file.diagnostics {
-            add(format_args!("  {}:{}:{}: {}", found.path, found.line, found.column, found.message));
+            add(format_args!("  {}:{}:{}: {}: {}", found.path, found.line, found.column, found.level, found.message));
         }
         if file.approvable {
             let origin = &file.origin;
