@@ -513,10 +513,10 @@ fn whatever_happens_the_living_agree_in_the_end() {
 }
 
 #[test]
-fn a_hundred_nodes_find_each_other_and_lose_one() {
-    let mut net = Net::started(15, 100);
+fn fifty_nodes_find_each_other_and_lose_one() {
+    let mut net = Net::started(15, 50);
     net.run_until("all see all", 60 * SECOND, Net::agreed);
-    net.kill(50);
+    net.kill(25);
     net.run_until("down everywhere", 60 * SECOND, Net::agreed);
 }
 
