@@ -186,13 +186,19 @@ fn every_finding_names_its_place_and_reason() {
 
 #[test]
 fn an_edit_of_a_sample_zone_changes_its_lines_alone() {
-    let (path, origin) = samples().into_iter().find(|(_, origin)| *origin == "corp.example.".parse().expect("a name")).expect("the sample");
+    let (path, origin) = samples()
+        .into_iter()
+        .find(|(_, origin)| *origin == "corp.example.".parse().expect("a name"))
+        .expect("the sample");
     let text = fs::read_to_string(&path).expect("readable");
     let edited = text
         .replace("2026112301      ; serial", "2026112302      ; serial")
         .replace("ldap            IN A    192.0.2.62", "ldap            IN A    192.0.2.63")
         .replace("printer         IN A    203.0.113.9\n                IN EUI48", "printer         IN EUI48")
-        .replace("desk4           IN A    203.0.113.104\n", "desk4           IN A    203.0.113.104\ndesk4           IN AAAA 2001:db8:3::104\n");
+        .replace(
+            "desk4           IN A    203.0.113.104\n",
+            "desk4           IN A    203.0.113.104\ndesk4           IN AAAA 2001:db8:3::104\n",
+        );
     let target_path = tempfile::tempdir().expect("a temporary directory");
     let edited_path = target_path.path().join("corp.example.zone");
     fs::write(&edited_path, &edited).expect("the temporary directory is writable");

@@ -195,7 +195,8 @@ impl Checks<'_> {
                     _ => continue,
                 };
                 if wire.len() != 4 + expected {
-                    let message = format!("the digest has {} bytes; of type {} it has {expected}", wire.len() - 4, wire[3]);
+                    let message =
+                        format!("the digest has {} bytes; of type {} it has {expected}", wire.len() - 4, wire[3]);
                     found.push((key, rdata, message));
                 }
             }
@@ -295,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_sound_zone_has_no_findings() {
-        let lines = "sub NS ns.sub\nns.sub AAAA ::1\n@ MX 10 w.x\n* A 192.0.2.1\n@ MX 0 .\n@ NS ns.else.\nx.sub NS ns.y.\n";
+        let lines =
+            "sub NS ns.sub\nns.sub AAAA ::1\n@ MX 10 w.x\n* A 192.0.2.1\n@ MX 0 .\n@ NS ns.else.\nx.sub NS ns.y.\n";
         assert_eq!(findings(lines), []);
     }
 

@@ -5,8 +5,8 @@
 
 use std::fmt::Write;
 
-use super::entry::{EntryKind, GenerateEntry};
 use super::Level;
+use super::entry::{EntryKind, GenerateEntry};
 use super::lexer::{Extent, Lexer, Token};
 use super::parser::{Parser, Place, header, name};
 use super::rdata::number;

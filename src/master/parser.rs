@@ -187,7 +187,8 @@ impl<'i> Parser<'i> {
         let entry = (extent.start, extent.line);
         if let Some(ttl) = header.ttl {
             if header.ttl_too_large {
-                let message = format!("a TTL is at most {MAX_TTL} seconds; a larger one counts as 0 (RFC 2181 section 8)");
+                let message =
+                    format!("a TTL is at most {MAX_TTL} seconds; a larger one counts as 0 (RFC 2181 section 8)");
                 self.report(place, entry, at, Level::Warning, message);
             }
             self.ttl.stated(ttl);
