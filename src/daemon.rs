@@ -282,6 +282,7 @@ fn shown(held: &files::Held) -> admin::Held {
         path: diagnostic.path.clone(),
         line: diagnostic.line,
         column: diagnostic.column,
+        level: diagnostic.level.to_string(),
         message: diagnostic.message.clone(),
     });
     admin::Held {
