@@ -176,14 +176,8 @@ impl ZoneFiles {
             }
             inputs.next_retry = now + RETRY;
         }
-        loop {
-            self.look_at_due(&inputs.node).await?;
-            self.write_back();
-            // Writing makes a file due again, for one more look.
-            if !self.due.values().any(|at| *at <= Instant::now()) {
-                break;
-            }
-        }
+        self.look_at_due(&inputs.node).await?;
+        self.write_back();
         if inputs.watcher.watch(self.directories()) {
             self.rescan(QUIET);
         }
