@@ -88,9 +88,8 @@ struct Inputs {
 }
 
 impl ZoneFiles {
-    /// The way to reach the files, and the task that keeps them: it takes the node's commands and the published
-    /// zones, and ends when told to, or when the node does. Give it a thread of its own runtime's blocking pool: it
-    /// does, by itself.
+    /// The way to reach the files, and the task that keeps them: it ends when told to, or when the node has gone. It
+    /// does its work on a thread of the runtime's blocking pool.
     pub fn start(
         self,
         commands: mpsc::Sender<CommandRequest>,

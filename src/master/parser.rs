@@ -1,6 +1,6 @@
 //! Reads the entries of a master file and of the files it includes (RFC 1035 §5.1).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::entry::{Entry, EntryKind, RecordEntry, Source};
 use super::lexer::{Extent, Lexer, Token};
 use super::rdata::{self, TextError};
 use super::ttl::{MAX_TTL, TtlState, parse_ttl};
-use super::{Diagnostic, Level, Marker, ZoneFile, check};
+use super::{Diagnostic, Level, Marker, ZoneFile, canonical_order, check};
 use crate::zone::rdata::canonical;
 use crate::zone::{Name, NameHasher, Rdata, RecordType, RrsetContent, Soa, ZoneContent};
 
@@ -88,11 +88,14 @@ impl<'i> Parser<'i> {
         let origin = self.origin.clone();
         self.read_source(0, origin, Owner::None);
         check::check(&mut self);
+        // A comment between the parentheses of an entry goes with the entry, so it marks nothing.
+        let inside = |at: usize| self.entries.iter().any(|entry| entry.source == 0 && entry.range().contains(&at));
+        let marker = Marker::find(&self.sources[0].text).filter(|(_, range)| !inside(range.start));
         let warnings = self.sorted();
         let (Some(soa), 0) = (self.soa, self.errors) else { return Err(warnings) };
-        let rrsets: BTreeMap<_, _> = self.rrsets.into_iter().collect();
+        let rrsets = canonical_order::sorted(self.rrsets);
         Ok(ZoneFile {
-            marker: Marker::find(&self.sources[0].text).map(|found| found.0),
+            marker,
             sources: self.sources,
             entries: self.entries,
             content: ZoneContent { origin: self.origin, soa, rrsets },

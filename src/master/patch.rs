@@ -27,13 +27,14 @@ pub(super) fn patch(file: &ZoneFile, target: &ZoneContent, marker: Option<Marker
             Err(NotInPlace { include }) => inlined.insert(include),
         };
     };
-    set_marker(&file.sources[0].text, marker, &mut edits[0]);
+    set_marker(file, marker, &mut edits[0]);
     let changed = file.sources.iter().zip(edits);
     changed.filter_map(|(source, edits)| Some((source.path.clone(), edits.apply(&source.text)?))).collect()
 }
 
-fn set_marker(text: &[u8], marker: Option<Marker>, edits: &mut Edits) {
-    match (Marker::find(text), marker) {
+fn set_marker(file: &ZoneFile, marker: Option<Marker>, edits: &mut Edits) {
+    let text = &file.sources[0].text;
+    match (file.marker.clone(), marker) {
         (Some((old, _)), Some(new)) if old == new => {}
         (Some((_, range)), Some(new)) => edits.replace(range, new.to_string()),
         (Some((_, range)), None) => {

@@ -59,6 +59,9 @@ impl Edits {
         let mut at = 0;
         for (range, new) in self.0 {
             debug_assert!(range.start >= at, "edits of one text do not overlap");
+            if range.start < at {
+                continue;
+            }
             out.extend_from_slice(&text[at..range.start]);
             out.extend_from_slice(new.as_bytes());
             at = range.end;
