@@ -169,7 +169,7 @@ pub(crate) fn held(origin: &str) -> Held {
     Held {
         origin: name(origin),
         path: path.into(),
-        reason: "it has errors".to_owned(),
+        reason: "it has errors; mend it and save".to_owned(),
         approvable: true,
         diagnostics: vec![found],
         since_ms: 5,
