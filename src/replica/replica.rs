@@ -295,8 +295,11 @@ impl Replica {
 
     /// Drops a staged edit whose writes were not kept.
     pub fn abandon(&mut self, staged: Staged) {
-        for (_, batch) in staged.batches {
+        for (position, batch) in staged.batches {
             self.staged.remove(&batch.incarnation);
+            if let Some(zone) = self.get_mut(batch.incarnation) {
+                zone.vacate_position(position);
+            }
         }
     }
 

@@ -72,11 +72,6 @@ impl Store {
         };
         let path = self.path.clone();
         match failure {
-            commit::Failure::Gap { incarnation, position, expected } => {
-                self.database = Some(database);
-                Err(StoreError::Gap { incarnation, position, expected })
-            }
-            commit::Failure::Damaged(what) => Err(StoreError::Damaged { path, what }),
             commit::Failure::Redb(source) => {
                 drop(database);
                 if self.file_length() > length {
