@@ -40,7 +40,7 @@ impl Store {
     }
 
     pub(super) fn open_with(data_dir: &Path, opener: Box<Opener>) -> Result<(Store, Saved), StoreError> {
-        let claim = home::claim(data_dir)?;
+        let claim = home::patiently(|| home::claim(data_dir))?;
         let path = data_dir.join(FILE);
         match fs::metadata(&path) {
             // redb takes an empty file for a new database; this store never leaves one behind.
@@ -49,7 +49,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(data_dir, &path)?,
             Err(error) => return Err(StoreError::directory("read", &path)(error)),
         }
-        let database = opener(&path).map_err(|error| explain(&path, error))?;
+        let database = home::patiently(|| opener(&path).map_err(|error| explain(&path, error)))?;
         check_format(&path, &database)?;
         let saved = load::load(&path, &database)?;
         Ok((Store { path, database: Some(database), opener, _claim: claim }, saved))
@@ -88,7 +88,7 @@ impl Store {
     }
 
     fn reopen(&self) -> Result<Database, StoreError> {
-        (self.opener)(&self.path).map_err(|error| explain(&self.path, error))
+        home::patiently(|| (self.opener)(&self.path).map_err(|error| explain(&self.path, error)))
     }
 
     /// Returns to a full disk what a write that did not fit has taken of it, which others may need more, such as the
