@@ -26,7 +26,7 @@ use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
 use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, PersistId, View};
 use crate::replica::Write;
-use crate::serve::{EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
+use crate::serve::{CookieRoots, EncryptedConfig, Listener, RateLimit, ServeConfig, Servers, TcpLimits};
 use crate::store::{Store, Writer};
 use crate::zone::{ZoneContent, ZoneSet};
 
@@ -74,6 +74,7 @@ struct Daemon {
     zones: Arc<ArcSwap<ZoneSet>>,
     servers: Servers,
     server: Arc<Server>,
+    cookies: Arc<CookieRoots>,
     control: ControlSocket,
     signals: Signals,
 }
@@ -101,9 +102,14 @@ impl Daemon {
             nsid: config.name.clone(),
             version: concat!("grapevine ", env!("CARGO_PKG_VERSION")).to_owned(),
             max_udp_payload: config.dns.max_udp_payload,
+            idle_timeout: config.dns.tcp.idle_timeout,
+            strict_cookies: config.dns.strict_cookies,
+            minimal_responses: config.dns.minimal_responses,
+            rotate: config.dns.rotate,
         });
         let own = config.dns.listen.iter().map(|&address| Listener { address, shared: false });
-        let serve = serve_config(&config, own.collect(), true);
+        let cookies = cookie_roots(&config, &secrets)?;
+        let serve = serve_config(&config, own.collect(), true, &cookies);
         let servers = Servers::bind(serve, zones.clone(), server.clone(), metrics.clone())?;
         let node = Node::new(node_config(&config, endpoint.local_addr()).await?, saved, clock.now());
         let signals = Signals {
@@ -111,7 +117,21 @@ impl Daemon {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         };
-        Ok(Daemon { config, clock, metrics, secrets, store, node, endpoint, zones, servers, server, control, signals })
+        Ok(Daemon {
+            config,
+            clock,
+            metrics,
+            secrets,
+            store,
+            node,
+            endpoint,
+            zones,
+            servers,
+            server,
+            cookies,
+            control,
+            signals,
+        })
     }
 
     async fn run(self) -> anyhow::Result<()> {
@@ -150,10 +170,17 @@ impl Daemon {
         let mut servers: JoinSet<Ended> = JoinSet::new();
         let (own, stop) = (self.servers, front.clone());
         servers.spawn(async move { Ok(own.run(stop).await.map(|()| "the DNS server")?) });
-        let service = Service { config: config.clone(), zones, server: self.server, metrics, view: ports.view };
+        let service = Service {
+            config: config.clone(),
+            zones,
+            server: self.server,
+            cookies: self.cookies.clone(),
+            metrics,
+            view: ports.view,
+        };
         servers.spawn(service.run(front.clone()));
         tracing::info!(name = %config.name, cluster = %config.cluster, dns = ?dns, gossip = %gossip, "serving");
-        let result = supervise(self.signals, &config, &secrets, &mut servers, &mut tasks).await;
+        let result = supervise(self.signals, &config, (&secrets, &self.cookies), &mut servers, &mut tasks).await;
         let stopped = timeout(STOP_TIME, stop_all(front, servers, back, tasks)).await;
         result?;
         stopped.map_err(|_| anyhow!("the daemon did not stop within {} s and was ended", STOP_TIME.as_secs()))?
@@ -164,7 +191,7 @@ impl Daemon {
 async fn supervise(
     mut signals: Signals,
     config: &Config,
-    secrets: &Secrets,
+    (secrets, cookies): (&Secrets, &CookieRoots),
     servers: &mut JoinSet<Ended>,
     tasks: &mut JoinSet<Ended>,
 ) -> anyhow::Result<()> {
@@ -175,6 +202,9 @@ async fn supervise(
             _ = signals.hangup.recv() => match load_keys(config) {
                 Ok(keyring) => {
                     secrets.rotate(&keyring);
+                    if config.gossip.key_file.is_some() {
+                        cookies.rotate(secrets.cookie_roots());
+                    }
                     tracing::info!(keys = keyring.keys().len(), "the key file was read again");
                 }
                 Err(error) => tracing::error!("the old keys stay in use: {error:#}"),
@@ -301,6 +331,7 @@ struct Service {
     config: Config,
     zones: Arc<ArcSwap<ZoneSet>>,
     server: Arc<Server>,
+    cookies: Arc<CookieRoots>,
     metrics: Arc<Metrics>,
     view: watch::Receiver<Arc<View>>,
 }
@@ -324,7 +355,7 @@ impl Service {
             () = stop.cancelled() => return Ok("the service address"),
         }
         let shared = self.config.dns.anycast.iter().map(|&address| Listener { address, shared: true });
-        let serve = serve_config(&self.config, shared.collect(), false);
+        let serve = serve_config(&self.config, shared.collect(), false, &self.cookies);
         let servers = Servers::bind(serve, self.zones, self.server, self.metrics)?;
         tracing::info!(service = ?servers.addresses(), "serving the service address");
         Ok(servers.run(stop).await.map(|()| "the service address")?)
@@ -345,6 +376,19 @@ fn load_keys(config: &Config) -> anyhow::Result<Keyring> {
     Ok(loaded.keyring)
 }
 
+/// What DNS cookies are made from: the cluster's key, so that what one node hands out the others accept. Without a key
+/// anybody could make them, so then it is random and each node has its own.
+fn cookie_roots(config: &Config, secrets: &Secrets) -> anyhow::Result<Arc<CookieRoots>> {
+    let roots = if config.gossip.key_file.is_some() {
+        secrets.cookie_roots()
+    } else {
+        let mut root = [0; 32];
+        SysRng.try_fill_bytes(&mut root).context("the system has no random numbers")?;
+        vec![root]
+    };
+    Ok(Arc::new(CookieRoots::new(roots).expect("a keyring is never empty")))
+}
+
 async fn node_config(config: &Config, bound: SocketAddr) -> anyhow::Result<NodeConfig> {
     let advertise = config.gossip.advertise.unwrap_or(bound);
     let mut random = [0; 16];
@@ -363,7 +407,7 @@ async fn node_config(config: &Config, bound: SocketAddr) -> anyhow::Result<NodeC
     })
 }
 
-fn serve_config(config: &Config, listeners: Vec<Listener>, own: bool) -> ServeConfig {
+fn serve_config(config: &Config, listeners: Vec<Listener>, own: bool, cookies: &Arc<CookieRoots>) -> ServeConfig {
     let dns = &config.dns;
     ServeConfig {
         listeners,
@@ -380,6 +424,15 @@ fn serve_config(config: &Config, listeners: Vec<Listener>, own: bool) -> ServeCo
             tls: tls.listen.clone(),
             certificate: tls.certificate.clone(),
             key: tls.key.clone(),
+        }),
+        cookies: Some(cookies.clone()),
+        rate_limit: dns.rrl.clone().map(|rrl| RateLimit {
+            rate: rrl.rate,
+            slip: rrl.slip,
+            window: rrl.window,
+            ipv4_prefix: rrl.ipv4_prefix,
+            ipv6_prefix: rrl.ipv6_prefix,
+            exempt: rrl.exempt,
         }),
     }
 }

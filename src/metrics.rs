@@ -51,6 +51,10 @@ counters! {
     queries_dropped,
     /// Queries that made the lookup panic and were dropped. Each is a bug.
     answers_panicked,
+    /// UDP responses withheld by rate limiting.
+    responses_withheld,
+    /// UDP responses sent empty with TC set by rate limiting.
+    responses_slipped,
     /// UDP responses sent with TC set.
     responses_truncated,
     /// UDP responses that the system would not send: no route, a full queue or a firewall.

@@ -89,8 +89,8 @@ fn ask(case: &Case) -> (Said, BTreeSet<Record>) {
         content.add(record.clone());
     }
     let zones = ZoneSet::new([Arc::new(Zone::from_content(&content))]);
-    let server = Server { nsid: String::new(), version: String::new(), max_udp_payload: 1232 };
-    let context = Context { server: &server, transport: Transport::Udp, may_transfer: false };
+    let server = Server::default();
+    let context = Context::new(&server, Transport::Udp, std::net::Ipv4Addr::LOCALHOST.into());
     let qname: Name = case.qname.parse().expect("a name");
     let qtype: RecordType = case.qtype.parse().expect("a type");
     let mut query = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];

@@ -408,7 +408,7 @@ fn bind(config: ServeConfig) -> Result<Bound, BindError> {
 
 fn bind_with_nsid(config: ServeConfig, nsid: &str) -> Result<Bound, BindError> {
     let zones = Arc::new(ArcSwap::from_pointee(zones()));
-    let server = Server { nsid: nsid.into(), version: "test".into(), max_udp_payload: 1232 };
+    let server = Server { nsid: nsid.into(), version: "test".into(), ..Server::default() };
     let metrics = Arc::new(Metrics::default());
     let servers = Servers::bind(config, Arc::clone(&zones), Arc::new(server), Arc::clone(&metrics))?;
     Ok((servers, zones, metrics))

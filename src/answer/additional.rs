@@ -15,7 +15,9 @@ pub(super) fn add(message: &mut Message<'_, '_>) {
     while index < message.placed_count() {
         let placed = message.placed(index);
         // Of what is added here only SRV points on: a NAPTR led to it.
-        if placed.section != Section::Additional || placed.rrset.rtype == RecordType::SRV {
+        let points_on = placed.section != Section::Additional || placed.rrset.rtype == RecordType::SRV;
+        // The name servers of a referral are all that a minimal response adds addresses of.
+        if points_on && (!message.is_minimal() || placed.section == Section::Authority) {
             for rdata in placed.rrset.rdatas() {
                 if add_pointed(message, placed, rdata).is_err() {
                     return;

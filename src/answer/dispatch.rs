@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::edns::{ExtendedError, OptRecord, size_limit};
-use super::interface::{Context, Outcome};
+use super::edns::{Edns, ExtendedError, OptRecord, size_limit};
+use super::interface::{Context, Limited, Outcome, Transport};
 use super::message::Message;
 use super::query::{Query, Rejected};
 use super::rcode::Rcode;
@@ -21,24 +21,49 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
         Ok(query) => query,
         Err(Rejected::Silently) => return Outcome::Drop,
         Err(Rejected::With { header, question, edns, rcode }) => {
-            let opt = edns.map(|edns| OptRecord::new(edns, context.server, context.transport));
+            if context.limited == Some(Limited::Drop) && !proves_client(edns, context) {
+                return Outcome::Drop;
+            }
+            let opt = edns.map(|edns| OptRecord::new(edns, context));
             let mut message = Message::new(response, header, question, opt, ERROR_LIMIT);
             message.set_rcode(rcode);
             message.finish();
             return Outcome::Respond;
         }
     };
+    let limited = context.limited.filter(|_| !proves_client(query.edns, context));
+    if limited == Some(Limited::Drop) {
+        return Outcome::Drop;
+    }
     if is_transfer(&query)
         && let Some(transfer) = transfer::begin(zones, &query, context)
     {
         return Outcome::Transfer(transfer);
     }
-    let opt = query.edns.map(|edns| OptRecord::new(edns, context.server, context.transport));
+    let opt = query.edns.map(|edns| OptRecord::new(edns, context));
     let limit = size_limit(query.edns.as_ref(), context.transport, context.server);
     let mut message = Message::new(response, query.header, Some(query.question), opt, limit);
-    respond(zones, &query, context, &mut message);
+    if limited == Some(Limited::Slip) {
+        message.set_truncated();
+    } else {
+        respond(zones, &query, context, &mut message);
+    }
     message.finish();
     Outcome::Respond
+}
+
+/// Whether a good cookie proves that the client's address is its own.
+fn proves_client(edns: Option<Edns>, context: &Context<'_>) -> bool {
+    edns.is_some_and(|edns| edns.proves_client(context))
+}
+
+/// Whether the client must come again with the cookie that it is given now (RFC 7873 §5.2.3, §5.2.4). Over a stream its
+/// address is proven already.
+fn lacks_cookie(edns: Option<Edns>, context: &Context<'_>) -> bool {
+    context.server.strict_cookies
+        && context.transport == Transport::Udp
+        && context.cookies.is_some()
+        && edns.is_some_and(|edns| edns.has_cookie() && !edns.proves_client(context))
 }
 
 fn is_transfer(query: &Query<'_>) -> bool {
@@ -50,6 +75,9 @@ fn respond<'z, 'q>(zones: &'z ZoneSet, query: &Query<'q>, context: &Context<'_>,
     let question = query.question;
     if query.edns.is_some_and(|edns| !edns.version_is_known()) {
         return message.set_rcode(Rcode::BADVERS);
+    }
+    if lacks_cookie(query.edns, context) {
+        return message.set_rcode(Rcode::BADCOOKIE);
     }
     if let Some(signature) = query.signature {
         return message.set_unknown_key(signature);
@@ -64,6 +92,7 @@ fn respond<'z, 'q>(zones: &'z ZoneSet, query: &Query<'q>, context: &Context<'_>,
     }
     let dnssec = query.edns.is_some_and(|edns| edns.dnssec);
     message.set_signatures(dnssec);
+    message.set_style(context.server);
     let resolution = Resolution {
         zones,
         rtype: question.rtype,

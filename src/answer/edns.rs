@@ -1,6 +1,7 @@
 //! EDNS: the OPT record of a query and the one of a response (RFC 6891), and the options understood.
 
-use super::interface::{Server, Transport};
+use super::cookie::{CookieOption, ResponseCookie};
+use super::interface::{Context, Server, Transport};
 use super::rcode::Rcode;
 use crate::zone::{RecordType, Zone};
 
@@ -21,6 +22,8 @@ const VERSION: u8 = 0;
 const FLAG_DO: u16 = 0x8000;
 
 const OPTION_NSID: u16 = 3;
+const OPTION_COOKIE: u16 = 10;
+const OPTION_TCP_KEEPALIVE: u16 = 11;
 const OPTION_PADDING: u16 = 12;
 const OPTION_EXTENDED_ERROR: u16 = 15;
 const OPTION_ZONEVERSION: u16 = 19;
@@ -37,6 +40,8 @@ pub(super) struct Edns {
     wants_nsid: bool,
     wants_zone_version: bool,
     wants_padding: bool,
+    wants_keepalive: bool,
+    cookie: Option<CookieOption>,
 }
 
 /// Why a response is what it is (RFC 8914).
@@ -60,21 +65,43 @@ impl Edns {
             wants_nsid: false,
             wants_zone_version: false,
             wants_padding: false,
+            wants_keepalive: false,
+            cookie: None,
         };
         while !options.is_empty() {
             let (head, tail) = options.split_first_chunk::<OPTION_HEADER_LEN>()?;
             let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let data = tail.get(..length)?;
             match u16::from_be_bytes([head[0], head[1]]) {
                 OPTION_NSID => edns.wants_nsid = true,
                 OPTION_PADDING => edns.wants_padding = true,
+                OPTION_TCP_KEEPALIVE => edns.wants_keepalive = true,
+                // Only the first counts (RFC 7873 §5.2).
+                OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(CookieOption::parse(data)?),
                 // A query's option is empty (RFC 9660 §3.1).
                 OPTION_ZONEVERSION if length != 0 => return None,
                 OPTION_ZONEVERSION => edns.wants_zone_version = true,
                 _ => {}
             }
-            options = tail.get(length..)?;
+            options = &tail[length..];
         }
         Some(edns)
+    }
+
+    /// Whether there is a COOKIE option.
+    pub(super) fn has_cookie(&self) -> bool {
+        self.cookie.is_some()
+    }
+
+    /// Whether a good cookie proves that the client's address is its own.
+    pub(super) fn proves_client(&self, context: &Context<'_>) -> bool {
+        let (cookie, cookies) = (self.cookie, context.cookies);
+        cookie.zip(cookies).is_some_and(|(cookie, cookies)| cookie.proves(context.client, cookies))
+    }
+
+    /// The COOKIE option of the response.
+    pub(super) fn response_cookie(&self, context: &Context<'_>) -> Option<ResponseCookie> {
+        self.cookie.zip(context.cookies).map(|(cookie, cookies)| cookie.response(context.client, cookies))
     }
 
     /// Whether the version is one that is spoken here (RFC 6891 §6.1.3).
@@ -99,13 +126,25 @@ pub(super) struct OptRecord<'q> {
     edns: Edns,
     server: &'q Server,
     transport: Transport,
+    cookie: Option<ResponseCookie>,
     zone_version: Option<(u8, u32)>,
     error: Option<ExtendedError>,
 }
 
 impl<'q> OptRecord<'q> {
-    pub(super) fn new(edns: Edns, server: &'q Server, transport: Transport) -> OptRecord<'q> {
-        OptRecord { edns, server, transport, zone_version: None, error: None }
+    /// The record of the response to one query.
+    pub(super) fn new(edns: Edns, context: &Context<'q>) -> OptRecord<'q> {
+        OptRecord::with_cookie(edns, context.server, context.transport, edns.response_cookie(context))
+    }
+
+    /// The record of a response whose cookie was made before.
+    pub(super) fn with_cookie(
+        edns: Edns,
+        server: &'q Server,
+        transport: Transport,
+        cookie: Option<ResponseCookie>,
+    ) -> OptRecord<'q> {
+        OptRecord { edns, server, transport, cookie, zone_version: None, error: None }
     }
 
     /// Notes the zone that the question lies in.
@@ -124,7 +163,9 @@ impl<'q> OptRecord<'q> {
     pub(super) fn reserved_len(&self) -> usize {
         let nsid = self.nsid().map_or(0, |nsid| OPTION_HEADER_LEN + nsid.len());
         let zone_version = if self.edns.wants_zone_version { OPTION_HEADER_LEN + 6 } else { 0 };
-        OPT_LEN + nsid + zone_version + OPTION_HEADER_LEN + 2
+        let cookie = self.cookie.map_or(0, |cookie| OPTION_HEADER_LEN + cookie.len());
+        let keepalive = if self.keepalive().is_some() { OPTION_HEADER_LEN + 2 } else { 0 };
+        OPT_LEN + nsid + zone_version + cookie + keepalive + OPTION_HEADER_LEN + 2
     }
 
     /// Writes the record; `limit` bounds the message.
@@ -139,6 +180,12 @@ impl<'q> OptRecord<'q> {
         if let Some(nsid) = self.nsid() {
             write_option(message, OPTION_NSID, nsid);
         }
+        if let Some(cookie) = &self.cookie {
+            write_option(message, OPTION_COOKIE, cookie);
+        }
+        if let Some(timeout) = self.keepalive() {
+            write_option(message, OPTION_TCP_KEEPALIVE, &timeout.to_be_bytes());
+        }
         if let Some((labels, serial)) = self.zone_version {
             let [a, b, c, d] = serial.to_be_bytes();
             write_option(message, OPTION_ZONEVERSION, &[labels, ZONEVERSION_SOA_SERIAL, a, b, c, d]);
@@ -151,6 +198,12 @@ impl<'q> OptRecord<'q> {
         }
         let length = (message.len() - length_at - 2) as u16;
         message[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// The idle timeout in units of 100 ms, for those who asked over a stream (RFC 7828 §3.1, §3.3.2).
+    fn keepalive(&self) -> Option<u16> {
+        let asked = self.edns.wants_keepalive && self.transport != Transport::Udp;
+        asked.then(|| u16::try_from(self.server.idle_timeout.as_millis() / 100).unwrap_or(u16::MAX))
     }
 
     fn nsid(&self) -> Option<&[u8]> {

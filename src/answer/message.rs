@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::compression::{Case, Compression, labels_at, name_at_equals};
 use super::edns::{ExtendedError, OptRecord};
+use super::interface::Server;
 use super::name_buf::NameBuf;
 use super::query::{HEADER_LEN, Header, Question, Signature};
 use super::rcode::Rcode;
@@ -82,6 +83,10 @@ pub(super) struct Message<'z, 'q> {
     class: Class,
     /// Whether RRSIGs accompany the RRsets they cover (RFC 4035 §3.1.1).
     signatures: bool,
+    /// Whether what nobody needs for the answer is left out.
+    minimal: bool,
+    /// Whether RRsets begin with a record that the query's id chooses, which clients choose at random.
+    rotate: bool,
 }
 
 impl<'z, 'q> Message<'z, 'q> {
@@ -113,6 +118,8 @@ impl<'z, 'q> Message<'z, 'q> {
             truncated: false,
             class: Class::IN,
             signatures: false,
+            minimal: false,
+            rotate: false,
         }
     }
 
@@ -130,6 +137,16 @@ impl<'z, 'q> Message<'z, 'q> {
 
     pub(super) fn set_signatures(&mut self, signatures: bool) {
         self.signatures = signatures;
+    }
+
+    /// Takes over how the server is set up to answer.
+    pub(super) fn set_style(&mut self, server: &Server) {
+        (self.minimal, self.rotate) = (server.minimal_responses, server.rotate);
+    }
+
+    /// Whether what nobody needs for the answer is left out.
+    pub(super) fn is_minimal(&self) -> bool {
+        self.minimal
     }
 
     /// The class of the records to come; IN unless told.
@@ -198,7 +215,9 @@ impl<'z, 'q> Message<'z, 'q> {
         let start = self.bytes.len();
         let wanted = self.signatures;
         let signatures = node.signatures(rrset.rtype).filter(|_| wanted);
-        let records = rrset.rdatas().map(|rdata| (rrset.rtype, rdata));
+        let first = if self.rotate { usize::from(self.header.id) % rrset.rdatas().count().max(1) } else { 0 };
+        let rdatas = rrset.rdatas().skip(first).chain(rrset.rdatas().take(first));
+        let records = rdatas.map(|rdata| (rrset.rtype, rdata));
         self.push_records(section, owner, ttl, records.chain(signatures.map(|rdata| (RecordType::RRSIG, rdata))))?;
         self.placed.push(Placed { section, zone, rrset, owner_at: start as u16 });
         Ok(())

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! answer ── query      bytes -> Query: header, question, EDNS           RFC 1035 §4.1, RFC 6891
+//!        ├─ cookie     has the client forged its address?                   RFC 7873, RFC 9018
 //!        ├─ chaos      class CH: who is it that answers
 //!        ├─ transfer   AXFR, IXFR                                       RFC 5936, RFC 1995
 //!        └─ resolve    the algorithm of RFC 1034 §4.3.2
@@ -17,6 +18,7 @@
 mod additional;
 mod chaos;
 mod compression;
+mod cookie;
 mod denial;
 mod dispatch;
 mod edns;
@@ -30,8 +32,9 @@ mod rcode;
 mod resolve;
 mod transfer;
 
+pub use cookie::{CookieSecrets, Cookies};
 pub use dispatch::answer;
-pub use interface::{Context, Outcome, Server, Transport};
+pub use interface::{Context, Limited, Outcome, Server, Transport};
 pub use transfer::Transfer;
 
 #[cfg(test)]

@@ -119,6 +119,10 @@ impl<'a> Query<'a> {
         let mut reader = Reader { message, at: HEADER_LEN };
         let question = if counts[0] == 1 { reader.question() } else { None };
         let Some(question) = question else {
+            let cookie = counts[0] == 0 && header.opcode == OPCODE_QUERY;
+            if let Some(edns) = cookie.then(|| Query::cookie_alone(header, &mut reader, counts)).flatten() {
+                return Err(reject(None, Some(edns), Rcode::NOERROR));
+            }
             let rcode = if header.opcode == OPCODE_QUERY { Rcode::FORMERR } else { Rcode::NOTIMP };
             return Err(reject(None, None, rcode));
         };
@@ -130,6 +134,14 @@ impl<'a> Query<'a> {
         }
         read.ok_or_else(|| reject(Some(question), None, Rcode::FORMERR))?;
         Ok(query)
+    }
+
+    /// Reads a message without a question, which is a query only if it asks for a server cookie (RFC 7873 §5.4).
+    fn cookie_alone(header: Header, reader: &mut Reader<'a>, counts: [u16; 4]) -> Option<Edns> {
+        let question = Question { wire: &[], name: &[], rtype: RecordType(0), class: Class(0) };
+        let mut query = Query { header, question, edns: None, known_serial: None, signature: None };
+        query.read_records(reader, counts)?;
+        query.edns.filter(Edns::has_cookie)
     }
 
     /// Reads the sections after the question; `None` if they are malformed.

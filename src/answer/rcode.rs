@@ -13,4 +13,5 @@ impl Rcode {
     pub(super) const YXDOMAIN: Rcode = Rcode(6);
     pub(super) const NOTAUTH: Rcode = Rcode(9);
     pub(super) const BADVERS: Rcode = Rcode(16);
+    pub(super) const BADCOOKIE: Rcode = Rcode(23);
 }

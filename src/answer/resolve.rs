@@ -170,7 +170,10 @@ impl<'z> Resolution<'_, 'z, '_> {
         self.note_wildcard(zone, name, encloser);
         // DNSKEY RRsets are large, an answer to ANY is to stay small, and who asks for a DS is after another zone.
         let spare = matches!(self.rtype, RecordType::DNSKEY | RecordType::ANY | RecordType::DS) || self.any_class;
-        if !spare && let Some(ns) = zone.apex().get(RecordType::NS) {
+        if !spare
+            && !self.message.is_minimal()
+            && let Some(ns) = zone.apex().get(RecordType::NS)
+        {
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
             let source = Source::new(zone, zone.apex(), ns);
             let _left_out = self.message.push(Section::Authority, zone.origin().as_wire(), source);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cookie::ResponseCookie;
 use super::edns::{Edns, ExtendedError, OptRecord};
 use super::interface::{Context, Server, Transport};
 use super::message::{Full, Message, Section, Source};
@@ -22,6 +23,7 @@ pub struct Transfer {
     question: OwnedQuestion,
     edns: Option<Edns>,
     server: Server,
+    cookie: Option<ResponseCookie>,
     transport: Transport,
     /// Every owner in canonical order, the apex first.
     owners: Vec<Name>,
@@ -76,6 +78,7 @@ pub(super) fn begin(zones: &ZoneSet, query: &Query<'_>, context: &Context<'_>) -
         question: OwnedQuestion::of(query.question),
         edns: query.edns,
         server: context.server.clone(),
+        cookie: query.edns.and_then(|edns| edns.response_cookie(context)),
         transport: context.transport,
         owners,
         next: Position::FirstSoa,
@@ -120,7 +123,7 @@ impl Transfer {
         if self.next == Position::End {
             return false;
         }
-        let opt = self.edns.map(|edns| OptRecord::new(edns, &self.server, self.transport));
+        let opt = self.edns.map(|edns| OptRecord::with_cookie(edns, &self.server, self.transport, self.cookie));
         // The question stands in the first message alone (RFC 5936 §2.2.1).
         let question = self.first_message.then(|| self.question.borrow());
         let mut message = Message::new(response, self.header, question, opt, MESSAGE_LIMIT);

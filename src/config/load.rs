@@ -50,10 +50,18 @@ pub struct DnsConfig {
     pub allow_transfer: Vec<IpNet>,
     /// The longest UDP response in bytes.
     pub max_udp_payload: u16,
+    /// Whether answers leave out what nobody needs for them.
+    pub minimal_responses: bool,
+    /// Whether RRsets begin with another record from query to query.
+    pub rotate: bool,
+    /// Whether clients that use cookies are answered over UDP only with a good one.
+    pub strict_cookies: bool,
     /// UDP threads on each address.
     pub workers: usize,
     /// Limits on TCP.
     pub tcp: TcpConfig,
+    /// The limit on responses over UDP, if there is one.
+    pub rrl: Option<RrlConfig>,
     /// DNS over TLS, if it is to be served.
     pub tls: Option<TlsConfig>,
 }
@@ -69,6 +77,23 @@ pub struct TcpConfig {
     pub idle_timeout: Duration,
     /// How long a client may take to read a part of a response.
     pub write_timeout: Duration,
+}
+
+/// Response rate limiting over UDP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RrlConfig {
+    /// Responses a second to one network.
+    pub rate: u32,
+    /// Of the responses withheld, one in so many is sent truncated; 0 for none.
+    pub slip: u32,
+    /// How long a flood is remembered.
+    pub window: Duration,
+    /// Bits of an IPv4 address that make a network.
+    pub ipv4_prefix: u8,
+    /// Bits of an IPv6 address that make a network.
+    pub ipv6_prefix: u8,
+    /// Networks that are never limited.
+    pub exempt: Vec<IpNet>,
 }
 
 /// DNS over TLS.
@@ -189,6 +214,9 @@ fn read_dns(layers: &mut Layers<'_>, flags: &Overrides) -> DnsConfig {
         allow_transfer: layers.list(DNS_ALLOW_TRANSFER, &flags.allow_transfer, loopback),
         // 512 is the least that a client accepts (RFC 1035 §4.2.1).
         max_udp_payload: layers.one(DNS_MAX_UDP_PAYLOAD, None, Number::<512, 65535>(1232)).0 as u16,
+        minimal_responses: layers.one(DNS_MINIMAL_RESPONSES, None, false),
+        rotate: layers.one(DNS_ROTATE, None, false),
+        strict_cookies: layers.one(DNS_STRICT_COOKIES, None, false),
         workers: layers.one(DNS_WORKERS, flags.workers.as_deref(), Number::<1, 1024>(cores.min(1024))).0 as usize,
         tcp: TcpConfig {
             // Half of the 1,024 file descriptors that a process has by default.
@@ -197,8 +225,22 @@ fn read_dns(layers: &mut Layers<'_>, flags: &Overrides) -> DnsConfig {
             idle_timeout: layers.one(TCP_IDLE_TIMEOUT, None, Duration::from_secs(10)),
             write_timeout: layers.one(TCP_WRITE_TIMEOUT, None, Duration::from_secs(10)),
         },
+        rrl: read_rrl(layers),
         tls: read_tls(layers),
     }
+}
+
+fn read_rrl(layers: &mut Layers<'_>) -> Option<RrlConfig> {
+    // Prefixes, slip and window are those of BIND and NSD.
+    let rrl = RrlConfig {
+        rate: layers.one(RRL_RATE, None, Number::<0, 100_000>(0)).0,
+        slip: layers.one(RRL_SLIP, None, Number::<0, 100>(2)).0,
+        window: layers.one(RRL_WINDOW, None, Duration::from_secs(15)),
+        ipv4_prefix: layers.one(RRL_IPV4_PREFIX, None, Number::<8, 32>(24)).0 as u8,
+        ipv6_prefix: layers.one(RRL_IPV6_PREFIX, None, Number::<16, 128>(56)).0 as u8,
+        exempt: layers.list(RRL_EXEMPT, &[], Vec::new()),
+    };
+    (rrl.rate > 0).then_some(rrl)
 }
 
 fn read_tls(layers: &mut Layers<'_>) -> Option<TlsConfig> {

@@ -20,6 +20,8 @@ pub(super) struct Derived {
     pub(super) cipher: XChaCha20Poly1305,
     /// Authenticates streams.
     pub(super) psk: [u8; 32],
+    /// The root of the secrets of DNS cookies.
+    cookie_root: [u8; 32],
 }
 
 impl Secrets {
@@ -36,6 +38,11 @@ impl Secrets {
     /// The cluster's name.
     pub fn cluster(&self) -> &str {
         &self.cluster
+    }
+
+    /// Roots for the secrets of DNS cookies, that of the sealing key first. They tell nothing about the keys.
+    pub fn cookie_roots(&self) -> Vec<[u8; 32]> {
+        self.keys.load().iter().map(|key| key.cookie_root).collect()
     }
 
     /// What to seal with.
@@ -58,5 +65,6 @@ fn derive(cluster: &str, key: &ClusterKey) -> Derived {
         id: key.id(),
         cipher: XChaCha20Poly1305::new(&key.derive("grapevine 2026 datagram key", cluster).into()),
         psk: key.derive("grapevine 2026 stream key", cluster),
+        cookie_root: key.derive("grapevine 2026 DNS cookie root", cluster),
     }
 }

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+use super::{CookieRoots, RateLimit};
 
 /// Everything that [`super::Servers::bind`] needs to know. `Default` listens on nothing.
 #[derive(Clone, Debug)]
@@ -19,6 +22,10 @@ pub struct ServeConfig {
     pub allow_transfer: Vec<IpNet>,
     /// Where DNS is served over encrypted transports; `None` for nowhere.
     pub encrypted: Option<EncryptedConfig>,
+    /// What DNS cookies are made from; without it there are none.
+    pub cookies: Option<Arc<CookieRoots>>,
+    /// How responses over UDP are limited, if they are.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// One address, served over UDP and TCP on the same port.
@@ -70,6 +77,8 @@ impl Default for ServeConfig {
                 IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128),
             ],
             encrypted: None,
+            cookies: None,
+            rate_limit: None,
         }
     }
 }

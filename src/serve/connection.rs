@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::frames::{self, Frames, TooLong};
-use super::responder::{Panicked, Responder};
+use super::responder::{Client, Panicked, Responder};
 use crate::answer::{Outcome, Transfer, Transport};
 use crate::metrics::Metrics;
 use crate::zone::{RecordType, wire_name_len};
@@ -152,7 +152,8 @@ impl Connection {
 
     /// Answers what has arrived in whole, as far as the output has room, up to a query that may begin a transfer.
     fn answer_received(&mut self) -> Result<Option<Vec<u8>>, End> {
-        let zones = self.responder.zones();
+        let now = self.responder.now();
+        let client = Client::new(Transport::Tcp, self.client);
         let mut tally = Tally::default();
         let mut transfer = None;
         while self.output.len() < OUTPUT_BYTES
@@ -166,7 +167,7 @@ impl Connection {
                 transfer = Some(query.to_vec());
                 break;
             }
-            match self.responder.respond(&zones, query, Transport::Tcp, false, &mut self.response) {
+            match self.responder.respond(&now, query, client, &mut self.response) {
                 Outcome::Respond => frames::push(&mut self.output, &self.response),
                 Outcome::Drop | Outcome::Transfer(_) => tally.dropped += 1,
             }
@@ -182,11 +183,11 @@ impl Connection {
         let responder = Arc::clone(&self.responder);
         let mut response = std::mem::take(&mut self.response);
         let may_transfer = permit.is_some();
+        let client = Client { may_transfer, ..Client::new(Transport::Tcp, self.client) };
         // Preparing a transfer takes time that grows with the zone, which other connections must not wait for. With the
         // permits, the threads that do it are limited too.
         let prepare = move || {
-            let zones = responder.zones();
-            let outcome = responder.respond(&zones, &query, Transport::Tcp, may_transfer, &mut response);
+            let outcome = responder.respond(&responder.now(), &query, client, &mut response);
             (outcome, response)
         };
         let outcome = if may_transfer {

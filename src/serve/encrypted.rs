@@ -28,22 +28,21 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::bind_tcp;
-use super::responder::Responder;
+use super::responder::{Client, Responder};
 use super::{BindError, EncryptedConfig, Listener, ServeError};
 use crate::answer::{Outcome, Transport};
 use crate::zone;
-
-/// How long a handshake, and later the wait for a query, may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bound sockets and the certificate to serve them with.
 pub(super) struct Encrypted {
     tls: Vec<(SocketAddr, TcpListener)>,
     certificate: Arc<dyn ResolvesServerCert>,
+    /// How long a handshake, and later the wait for a query, may take.
+    idle_timeout: Duration,
 }
 
 impl Encrypted {
-    pub(super) fn bind(config: &EncryptedConfig) -> Result<Encrypted, BindError> {
+    pub(super) fn bind(config: &EncryptedConfig, idle_timeout: Duration) -> Result<Encrypted, BindError> {
         let certificate = Arc::new(SingleCertAndKey::from(load(&config.certificate, &config.key)?));
         let tls = config.tls.iter().map(|&address| {
             let listener = bind_tcp(Listener { address, shared: false }, "tls")?;
@@ -51,7 +50,7 @@ impl Encrypted {
                 listener.local_addr().map_err(|source| BindError::Socket { address, protocol: "tls", source })?;
             Ok((address, listener))
         });
-        Ok(Encrypted { tls: tls.collect::<Result<_, BindError>>()?, certificate })
+        Ok(Encrypted { tls: tls.collect::<Result<_, BindError>>()?, certificate, idle_timeout })
     }
 
     pub(super) fn tls_addresses(&self) -> Vec<SocketAddr> {
@@ -63,7 +62,7 @@ impl Encrypted {
         for (address, listener) in self.tls {
             let register = || {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                server.register_tls_listener(listener, TIMEOUT, Arc::clone(&self.certificate))
+                server.register_tls_listener(listener, self.idle_timeout, Arc::clone(&self.certificate))
             };
             register().map_err(|error| ServeError::Encrypted(format!("{address}: {error}")))?;
         }
@@ -112,8 +111,8 @@ impl RequestHandler for Handler {
         if request.protocol() == Protocol::Tls {
             metrics.queries_tls.inc();
         }
-        let zones = self.responder.zones().clone();
-        let outcome = self.responder.respond(&zones, request.as_slice(), Transport::Encrypted, false, &mut response);
+        let asker = Client::new(Transport::Encrypted, request.src().ip());
+        let outcome = self.responder.respond(&self.responder.now(), request.as_slice(), asker, &mut response);
         let Outcome::Respond = outcome else {
             metrics.queries_dropped.inc();
             return no_response(request);

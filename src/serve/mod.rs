@@ -15,8 +15,10 @@ mod admission;
 mod bind;
 mod config;
 mod connection;
+mod cookies;
 mod encrypted;
 mod frames;
+mod rate_limit;
 mod responder;
 mod servers;
 mod sys;
@@ -25,4 +27,6 @@ mod udp;
 
 pub use bind::BindError;
 pub use config::{EncryptedConfig, Listener, ServeConfig, TcpLimits};
+pub use cookies::CookieRoots;
+pub use rate_limit::RateLimit;
 pub use servers::{ServeError, Servers};

@@ -1,15 +1,19 @@
-//! What every transport shares: the snapshot of zones, the call to `answer`, and the guard around it.
+//! What every transport shares: the snapshot of zones, the clock for cookies, the call to `answer`, and the guard around it.
 //!
 //! Must not know about sockets.
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 
-use crate::answer::{Context, Outcome, Server, Transfer, Transport, answer};
+use super::ServeConfig;
+use super::cookies::{CookieRoots, Current};
+use super::rate_limit::RateLimiter;
+use crate::answer::{Context, Cookies, Limited, Outcome, Server, Transfer, Transport, answer};
 use crate::metrics::Metrics;
 use crate::zone::ZoneSet;
 
@@ -19,7 +23,33 @@ pub(super) struct Responder {
     zones: Arc<ArcSwap<ZoneSet>>,
     server: Arc<Server>,
     allow_transfer: Vec<IpNet>,
+    cookies: Option<Arc<CookieRoots>>,
+    /// For UDP.
+    pub(super) rate_limiter: Option<RateLimiter>,
     pub(super) metrics: Arc<Metrics>,
+}
+
+/// What answers are made from at one time. To be held for a batch and not while waiting, so that old snapshots go.
+pub(super) struct Moment {
+    zones: Guard<Arc<ZoneSet>>,
+    cookies: Option<Guard<Arc<Current>>>,
+    unix_s: u64,
+}
+
+/// Where a query came from, and what its sender may have.
+#[derive(Clone, Copy)]
+pub(super) struct Client {
+    pub(super) transport: Transport,
+    pub(super) address: IpAddr,
+    pub(super) may_transfer: bool,
+    pub(super) limited: Option<Limited>,
+}
+
+impl Client {
+    /// A client that is not limited and may not transfer zones.
+    pub(super) fn new(transport: Transport, address: IpAddr) -> Client {
+        Client { transport, address, may_transfer: false, limited: None }
+    }
 }
 
 /// The lookup panicked. It was counted and logged.
@@ -30,15 +60,19 @@ impl Responder {
     pub(super) fn new(
         zones: Arc<ArcSwap<ZoneSet>>,
         server: Arc<Server>,
-        allow_transfer: Vec<IpNet>,
+        config: &ServeConfig,
         metrics: Arc<Metrics>,
     ) -> Responder {
-        Responder { zones, server, allow_transfer, metrics }
+        let (allow_transfer, cookies) = (config.allow_transfer.clone(), config.cookies.clone());
+        let rate_limiter = config.rate_limit.clone().map(|limit| RateLimiter::new(limit, &rand::random()));
+        Responder { zones, server, allow_transfer, cookies, rate_limiter, metrics }
     }
 
-    /// The newest snapshot. To be held for a batch and not while waiting, so that old snapshots go.
-    pub(super) fn zones(&self) -> Guard<Arc<ZoneSet>> {
-        self.zones.load()
+    /// The newest snapshot and the secrets of this time.
+    pub(super) fn now(&self) -> Moment {
+        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let cookies = self.cookies.as_ref().map(|roots| roots.at(unix_s));
+        Moment { zones: self.zones.load(), cookies, unix_s }
     }
 
     pub(super) fn may_transfer(&self, client: IpAddr) -> bool {
@@ -46,17 +80,13 @@ impl Responder {
     }
 
     /// Answers one query into `response`. A panic in the lookup costs its query an answer and nothing else.
-    pub(super) fn respond(
-        &self,
-        zones: &ZoneSet,
-        query: &[u8],
-        transport: Transport,
-        may_transfer: bool,
-        response: &mut Vec<u8>,
-    ) -> Outcome {
-        let context = Context { server: &self.server, transport, may_transfer };
+    pub(super) fn respond(&self, now: &Moment, query: &[u8], client: Client, response: &mut Vec<u8>) -> Outcome {
+        let Client { transport, address, may_transfer, limited } = client;
+        let cookies =
+            now.cookies.as_ref().map(|current| Cookies { now_s: now.unix_s as u32, secrets: &current.secrets });
+        let context = Context { server: &self.server, transport, client: address, may_transfer, cookies, limited };
         // Unwind safety: the snapshot is immutable and `answer` clears the buffer before it writes to it.
-        let outcome = catch_unwind(AssertUnwindSafe(|| answer(zones, query, &context, response)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| answer(&now.zones, query, &context, response)));
         outcome.unwrap_or_else(|_| {
             self.count_panic(query);
             Outcome::Drop

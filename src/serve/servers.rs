@@ -65,8 +65,12 @@ impl Servers {
     ) -> Result<Servers, BindError> {
         let bound = config.listeners.iter().map(|&listener| bind(listener, config.udp_workers));
         let bound = bound.collect::<Result<Vec<Bound>, BindError>>()?;
-        let encrypted = config.encrypted.as_ref().map(Encrypted::bind).transpose()?;
-        let responder = Arc::new(Responder::new(zones, server, config.allow_transfer, metrics));
+        let encrypted = config
+            .encrypted
+            .as_ref()
+            .map(|encrypted| Encrypted::bind(encrypted, config.tcp.idle_timeout))
+            .transpose()?;
+        let responder = Arc::new(Responder::new(zones, server, &config, metrics));
         Ok(Servers { bound, encrypted, responder, admission: Admission::new(config.tcp) })
     }
 

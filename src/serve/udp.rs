@@ -24,9 +24,9 @@ use socket2::Socket;
 use tokio::sync::mpsc;
 
 use super::ServeError;
-use super::responder::Responder;
+use super::responder::{Client, Responder};
 use super::sys::{BATCH, Batch, Datagram, Wait};
-use crate::answer::{Outcome, Transport};
+use crate::answer::{Limited, Outcome, Transport};
 
 /// How many batches a worker answers after it was told to stop: twice what a socket's buffer holds.
 const MAX_DRAIN_BATCHES: usize = 4096 / BATCH;
@@ -114,7 +114,8 @@ struct Worker {
 /// What one batch adds to the counters.
 #[derive(Default)]
 struct Tally {
-    dropped: u64,
+    withheld: u64,
+    slipped: u64,
     truncated: u64,
 }
 
@@ -136,33 +137,44 @@ impl Worker {
     }
 
     fn reply(&self, batch: &mut Batch) {
-        let zones = self.responder.zones();
+        let now = self.responder.now();
+        let limiter = self.responder.rate_limiter.as_ref().map(|limiter| (limiter, limiter.now_us()));
         let mut tally = Tally::default();
         let received = batch.len() as u64;
         let sent = batch.reply(&*self.socket, |datagram, response| {
             if !is_answerable(&datagram, self.address) {
                 return false;
             }
-            let may_transfer = self.responder.may_transfer(datagram.source.ip());
-            match self.responder.respond(&zones, datagram.bytes, Transport::Udp, may_transfer, response) {
+            let address = datagram.source.ip();
+            let may_transfer = self.responder.may_transfer(address);
+            let limited = limiter.and_then(|(limiter, now_us)| limiter.charge(address, now_us));
+            let client = Client { may_transfer, limited, ..Client::new(Transport::Udp, address) };
+            match self.responder.respond(&now, datagram.bytes, client, response) {
                 Outcome::Respond => {
-                    tally.truncated += u64::from(is_truncated(response));
+                    let truncated = is_truncated(response);
+                    tally.slipped += u64::from(truncated && limited == Some(Limited::Slip));
+                    tally.truncated += u64::from(truncated);
                     true
                 }
                 // A transfer needs a stream; `answer` does not ask for one over UDP.
-                Outcome::Drop | Outcome::Transfer(_) => false,
+                Outcome::Drop | Outcome::Transfer(_) => {
+                    tally.withheld += u64::from(limited == Some(Limited::Drop));
+                    false
+                }
             }
         });
-        tally.dropped = received - (sent.sent + sent.failed) as u64;
-        self.count(received, &tally, sent.failed as u64);
+        let dropped = received - (sent.sent + sent.failed) as u64 - tally.withheld;
+        self.count(received, &tally, dropped, sent.failed as u64);
     }
 
-    fn count(&self, received: u64, tally: &Tally, failed: u64) {
+    fn count(&self, received: u64, tally: &Tally, dropped: u64, failed: u64) {
         let metrics = &self.responder.metrics;
         metrics.queries_udp.add(received);
         // Mostly zero: what is not written is not shared between the cores.
         for (counter, n) in [
-            (&metrics.queries_dropped, tally.dropped),
+            (&metrics.queries_dropped, dropped),
+            (&metrics.responses_withheld, tally.withheld),
+            (&metrics.responses_slipped, tally.slipped),
             (&metrics.responses_truncated, tally.truncated),
             (&metrics.responses_unsent, failed),
         ] {

@@ -58,7 +58,7 @@ fn a_malformed_opt_record_is_formerr() {
     let mut two = [&two[..], &two[two.len() - 11..]].concat();
     two[11] = 2;
     let (server, mut response) = (server(), Vec::new());
-    let context = crate::answer::Context { server: &server, transport: Transport::Udp, may_transfer: false };
+    let context = crate::answer::Context::new(&server, Transport::Udp, CLIENT);
     let _ = crate::answer::answer(&zones, &two, &context, &mut response);
     assert_eq!(Reply::read(response).status(), "FORMERR");
 }

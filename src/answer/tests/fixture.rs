@@ -1,6 +1,6 @@
 //! Zones, queries and readable responses for the tests.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hickory_server::proto::op::Message;
@@ -101,9 +101,12 @@ pub(super) fn child() -> ZoneContent {
     content("child.example.", "child.example. NS ns.child.example.\nns.child.example. A 192.0.2.6")
 }
 
+/// Whom queries come from.
+pub(super) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 200));
+
 /// A server named `node-1`.
 pub(super) fn server() -> Server {
-    Server { nsid: "node-1".to_owned(), version: "Grapevine".to_owned(), max_udp_payload: 1232 }
+    Server { nsid: "node-1".to_owned(), version: "Grapevine".to_owned(), ..Server::default() }
 }
 
 /// A query in the making.
@@ -197,7 +200,7 @@ impl Ask {
     /// Asks, with an outcome of any kind.
     pub(super) fn outcome(&self, zones: &ZoneSet, response: &mut Vec<u8>) -> Outcome {
         let server = server();
-        let context = Context { server: &server, transport: self.transport, may_transfer: self.may_transfer };
+        let context = Context { may_transfer: self.may_transfer, ..Context::new(&server, self.transport, CLIENT) };
         answer(zones, &self.bytes(), &context, response)
     }
 

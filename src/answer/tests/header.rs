@@ -6,7 +6,7 @@ use crate::answer::{Context, Outcome, Transport, answer};
 /// What comes back for raw bytes.
 fn raw(query: &[u8]) -> Option<Reply> {
     let (server, mut response) = (server(), Vec::new());
-    let context = Context { server: &server, transport: Transport::Udp, may_transfer: false };
+    let context = Context::new(&server, Transport::Udp, CLIENT);
     match answer(&zones([example()]), query, &context, &mut response) {
         Outcome::Respond => Some(Reply::read(response)),
         Outcome::Drop => None,

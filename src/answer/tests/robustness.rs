@@ -14,7 +14,7 @@ static EVERYTHING: LazyLock<ZoneSet> =
 /// Answers and checks what comes out.
 fn check(zones: &ZoneSet, query: &[u8], transport: Transport) {
     let (server, mut response) = (server(), Vec::new());
-    let context = Context { server: &server, transport, may_transfer: true };
+    let context = Context { may_transfer: true, ..Context::new(&server, transport, CLIENT) };
     match answer(zones, query, &context, &mut response) {
         Outcome::Drop => {}
         Outcome::Respond => {

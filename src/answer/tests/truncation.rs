@@ -50,8 +50,7 @@ fn a_referral_without_room_for_its_own_glue_is_truncated() {
 fn the_cap_of_the_server_is_never_below_512() {
     let zones = large();
     let server = crate::answer::Server { max_udp_payload: 0, ..server() };
-    let context =
-        crate::answer::Context { server: &server, transport: crate::answer::Transport::Udp, may_transfer: false };
+    let context = crate::answer::Context::new(&server, crate::answer::Transport::Udp, CLIENT);
     let mut response = Vec::new();
     let query = Ask::new("mx.big.", "MX").edns(4096).bytes();
     let _ = crate::answer::answer(&zones, &query, &context, &mut response);
