@@ -18,16 +18,17 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, ControlSocket, Process};
+use crate::admin::{self, Admin, ControlSocket, Process};
 use crate::answer::Server;
 use crate::config::{Config, LogConfig, LogFormat};
+use crate::files::{self, ZoneFiles};
 use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
 use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, PersistId, View};
 use crate::replica::Write;
 use crate::serve::{EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
 use crate::store::{Store, Writer};
-use crate::zone::ZoneSet;
+use crate::zone::{ZoneContent, ZoneSet};
 
 /// How long the daemon may take to stop.
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -118,14 +119,14 @@ impl Daemon {
         let seeds = config.gossip.join.iter().map(ToString::to_string).collect();
         let options = Options { clock, seeds, zones: zones.clone(), shutdown: back.clone() };
         let (driver, ports) = Driver::new(node, endpoint, options);
-        let (held_tx, held) = watch::channel(Arc::new(Vec::new()));
-        let (requests, requests_rx) = mpsc::channel(1);
-        let files_handle = crate::admin::FilesHandle { held, requests };
+        let (held, held_out) = watch::channel(Arc::new(Vec::new()));
+        let (decisions_in, decisions) = mpsc::channel(1);
+        let files = FilesTask { config: config.clone(), metrics: metrics.clone(), held, decisions, offer: ports.files };
         let admin = Admin {
             view: ports.view.clone(),
             zones: zones.clone(),
             commands: ports.commands.clone(),
-            files: files_handle,
+            files: admin::FilesHandle { held: held_out, requests: decisions_in },
             metrics: metrics.clone(),
             process: Process {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -141,21 +142,9 @@ impl Daemon {
         let writer = Writer::start(store)?;
         tasks.spawn(keep(writer, ports.writes, ports.written));
         tasks.spawn(async move { driver.run().await.map(|()| "the gossip driver").map_err(Into::into) });
-        let mut contents = Vec::new();
-        for entry in std::fs::read_dir(&config.zones)?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(origin) = name.strip_suffix(".zone") else { continue };
-            let zf =
-                crate::master::ZoneFile::parse(&name, &std::fs::read(entry.path())?, &origin.parse()?, &mut |_| {
-                    Err("no".into())
-                })
-                .unwrap();
-            contents.push(zf.content().clone());
-        }
-        ports.files.send(contents).await?;
-        let _keep = (held_tx, requests_rx);
+        tasks.spawn(files.run(ports.commands, ports.published, back.clone()));
         let (control, stop) = (self.control, back.clone());
-        tasks.spawn(async move { Ok(crate::admin::serve(control, admin, stop).await.map(|()| "the control socket")?) });
+        tasks.spawn(async move { Ok(admin::serve(control, admin, stop).await.map(|()| "the control socket")?) });
         let mut servers: JoinSet<Ended> = JoinSet::new();
         let (own, stop) = (self.servers, front.clone());
         servers.spawn(async move { Ok(own.run(stop).await.map(|()| "the DNS server")?) });
@@ -241,6 +230,66 @@ async fn keep(
     }
     tokio::task::spawn_blocking(move || writer.close()).await?;
     Ok("the store")
+}
+
+/// The zone files, and what the control interface sees and decides of them.
+struct FilesTask {
+    config: Config,
+    metrics: Arc<Metrics>,
+    held: watch::Sender<Arc<Vec<admin::Held>>>,
+    decisions: mpsc::Receiver<admin::FilesRequest>,
+    offer: mpsc::Sender<Vec<ZoneContent>>,
+}
+
+impl FilesTask {
+    async fn run(
+        mut self,
+        commands: mpsc::Sender<admin::CommandRequest>,
+        published: watch::Receiver<Arc<ZoneSet>>,
+        stop: CancellationToken,
+    ) -> Ended {
+        let (zones, data, metrics) = (self.config.zones, self.config.data, self.metrics);
+        let opened = tokio::task::spawn_blocking(move || ZoneFiles::open(&zones, &data, metrics)).await?;
+        let (files, contents) = opened?;
+        // If the driver has ended the daemon is about to.
+        let _ = self.offer.send(contents).await;
+        let (handle, task) = files.start(commands, published, stop);
+        let files::FilesHandle { mut held, requests } = handle;
+        let mut task = std::pin::pin!(task);
+        loop {
+            self.held.send_replace(Arc::new(held.borrow_and_update().iter().map(shown).collect()));
+            tokio::select! {
+                () = &mut task => return Ok("the zone files"),
+                changed = held.changed() => if changed.is_err() { (&mut task).await },
+                Some(request) = self.decisions.recv() => {
+                    let decision = match request.decision {
+                        admin::Decision::Approve => files::Decision::Approve,
+                        admin::Decision::Reject => files::Decision::Reject,
+                    };
+                    let forwarded = files::FilesRequest { origin: request.origin, decision, reply: request.reply };
+                    let _ = requests.send(forwarded).await;
+                }
+            }
+        }
+    }
+}
+
+/// A held file as the control interface shows it.
+fn shown(held: &files::Held) -> admin::Held {
+    let diagnostics = held.diagnostics.iter().map(|diagnostic| admin::HeldDiagnostic {
+        path: diagnostic.path.clone(),
+        line: diagnostic.line,
+        column: diagnostic.column,
+        message: diagnostic.message.clone(),
+    });
+    admin::Held {
+        origin: held.origin.clone(),
+        path: held.path.clone(),
+        reason: held.reason.clone(),
+        approvable: held.approvable,
+        diagnostics: diagnostics.collect(),
+        since_ms: held.since_ms,
+    }
 }
 
 /// The service address, shared with the other nodes. A node serves it once it has something to serve: one that joins

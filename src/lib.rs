@@ -19,6 +19,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod daemon;
+pub mod files;
 pub mod gossip;
 pub mod master;
 pub mod membership;

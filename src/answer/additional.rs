@@ -3,7 +3,7 @@
 use super::lookup::{self, Found};
 use super::message::{Full, Message, Placed, Section, Source};
 use super::name_buf::{NameBuf, is_at_or_below};
-use crate::zone::{Node, RecordType, Rrset, Zone, wire_name_len};
+use crate::zone::{Node, RecordType, Zone, wire_name_len};
 
 /// What is looked up for most names.
 const ADDRESSES: &[RecordType] = &[RecordType::A, RecordType::AAAA];
@@ -35,18 +35,23 @@ fn add_pointed<'z>(message: &mut Message<'z, '_>, placed: Placed<'z>, rdata: &[u
     add_rrsets(message, placed.zone, &name, rtypes, placed.rrset.rtype == RecordType::NS)
 }
 
-/// Adds the addresses that a referral cannot do without: those of name servers below the cut itself (RFC 9471 §3.1).
+/// Adds the addresses that a referral cannot do without: those of name servers at or below the cut itself (RFC 9471 §3.1).
 /// Without room for them the response is truncated. [`add`] looks after the others.
-pub(super) fn add_glue<'z>(
-    message: &mut Message<'z, '_>,
-    zone: &'z Zone,
-    ns: &'z Rrset,
-    cut: &[u8],
-) -> Result<(), Full> {
-    for rdata in ns.rdatas() {
-        let name = NameBuf::new(rdata);
-        if is_at_or_below(name.lower(), cut) {
-            add_rrsets(message, zone, &name, ADDRESSES, true)?;
+pub(super) fn add_glue(message: &mut Message<'_, '_>) -> Result<(), Full> {
+    for index in 0..message.placed_count() {
+        let placed = message.placed(index);
+        if placed.section != Section::Authority || placed.rrset.rtype != RecordType::NS {
+            continue;
+        }
+        let cut = message.owner_of(placed);
+        if cut.lower() == placed.zone.origin().as_wire() {
+            continue;
+        }
+        for rdata in placed.rrset.rdatas() {
+            let name = NameBuf::new(rdata);
+            if is_at_or_below(name.lower(), cut.lower()) {
+                add_rrsets(message, placed.zone, &name, ADDRESSES, true)?;
+            }
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ pub(super) fn of_name<'z>(
             with_wildcard(&name[encloser..], |wildcard| push_nsec(message, zone, wildcard))
         }
         Chain::Nsec3 => {
-            nsec3::push_closest_encloser(message, zone, name, encloser)?;
+            let encloser = nsec3::push_closest_encloser(message, zone, name, encloser)?;
             with_wildcard(&name[encloser..], |wildcard| nsec3::push(message, zone, wildcard))
         }
     }
@@ -57,11 +57,11 @@ pub(super) fn of_type<'z>(
             with_wildcard(&name[encloser..], |wildcard| push_nsec(message, zone, wildcard))
         }
         (Chain::Nsec3, None) if nsec3::has(zone, name) => nsec3::push(message, zone, name),
-        // An insecure delegation, or an empty non-terminal above nothing else, that opt-out left out of the chain
-        // (RFC 5155 §7.2.4).
-        (Chain::Nsec3, None) => of_ds_by_opt_out(message, zone, name),
+        // An insecure delegation, or an empty non-terminal above such alone, that opt-out left out of the chain: its
+        // ancestors prove that (RFC 5155 §7.2.4, §7.2.7).
+        (Chain::Nsec3, None) => nsec3::push_closest_encloser(message, zone, name, 0).map(drop),
         (Chain::Nsec3, Some(encloser)) => {
-            nsec3::push_closest_encloser(message, zone, name, encloser)?;
+            let encloser = nsec3::push_closest_encloser(message, zone, name, encloser)?;
             with_wildcard(&name[encloser..], |wildcard| nsec3::push(message, zone, wildcard))
         }
     }
@@ -84,18 +84,6 @@ pub(super) fn of_closer_name<'z>(
 /// The delegation at `cut` has no DS.
 pub(super) fn of_ds<'z>(message: &mut Message<'z, '_>, zone: &'z Zone, cut: &[u8]) -> Result<(), Full> {
     of_type(message, zone, cut, None)
-}
-
-/// No DS, for the name is not in the NSEC3 chain at all: its closest ancestor that is, and an opt-out span over the name
-/// below that (RFC 5155 §7.2.7).
-fn of_ds_by_opt_out<'z>(message: &mut Message<'z, '_>, zone: &'z Zone, name: &[u8]) -> Result<(), Full> {
-    let apex = name.len() - zone.origin().as_wire().len();
-    let provable = Labels::of(name)
-        .rev()
-        .filter(|&start| start < apex && start > 0)
-        .take_while(|&start| nsec3::has(zone, &name[start..]))
-        .last();
-    nsec3::push_closest_encloser(message, zone, name, provable.unwrap_or(apex))
 }
 
 /// The ancestor of a name that is one label longer than the one at `encloser`.

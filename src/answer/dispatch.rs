@@ -1,5 +1,7 @@
 //! Who handles a query: an error, class CH, a transfer, or the zones.
 
+use smallvec::SmallVec;
+
 use super::edns::{ExtendedError, OptRecord, size_limit};
 use super::interface::{Context, Outcome};
 use super::message::Message;
@@ -66,6 +68,7 @@ fn respond<'z, 'q>(zones: &'z ZoneSet, query: &Query<'q>, context: &Context<'_>,
         zones,
         rtype: question.rtype,
         see_hidden: context.may_transfer,
+        wildcards: SmallVec::new(),
         any_class: question.class == Class::ANY,
         message,
     };

@@ -33,3 +33,6 @@ mod transfer;
 pub use dispatch::answer;
 pub use interface::{Context, Outcome, Server, Transport};
 pub use transfer::Transfer;
+
+#[cfg(test)]
+mod tests;

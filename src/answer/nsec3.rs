@@ -11,15 +11,22 @@ const SHA1: u8 = 1;
 /// A hash as a label of base32hex digits.
 const LABEL: usize = 32;
 
-/// The closest ancestor that exists, at `encloser`, and that the name below it does not (RFC 5155 §7.2.1).
+/// The closest encloser proof (RFC 5155 §7.2.1): an ancestor that exists, and that the next name towards `name` does not.
+/// The ancestor is the one at `encloser`, or with opt-out the nearest above that is in the chain. Returns where it begins.
 pub(super) fn push_closest_encloser<'z>(
     message: &mut Message<'z, '_>,
     zone: &'z Zone,
     name: &[u8],
     encloser: usize,
-) -> Result<(), Full> {
-    push(message, zone, &name[encloser..])?;
-    push(message, zone, next_closer(name, encloser))
+) -> Result<usize, Full> {
+    let apex = name.len() - zone.origin().as_wire().len();
+    let mut provable = encloser;
+    while provable < apex && (provable == 0 || !has(zone, &name[provable..])) {
+        provable += 1 + usize::from(name[provable]);
+    }
+    push(message, zone, &name[provable..])?;
+    push(message, zone, next_closer(name, provable))?;
+    Ok(provable)
 }
 
 /// The NSEC3 that matches or covers the hash of a name.
@@ -42,7 +49,7 @@ fn at_or_before<'z>(zone: &'z Zone, name: &[u8]) -> Option<(&'z Name, &'z Node, 
 }
 
 /// The owner name that the NSEC3 record matching a name would have, and its length.
-fn hashed_owner(zone: &Zone, name: &[u8]) -> Option<([u8; MAX_NAME], usize)> {
+pub(super) fn hashed_owner(zone: &Zone, name: &[u8]) -> Option<([u8; MAX_NAME], usize)> {
     let params = zone.apex().get(RecordType::NSEC3PARAM)?.rdatas().find(|rdata| rdata[0] == SHA1)?;
     let &[_, _, i0, i1, salt_len, ref salt @ ..] = params else { return None };
     let hash = hash(name, u16::from_be_bytes([i0, i1]), salt.get(..salt_len.into())?);

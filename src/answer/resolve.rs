@@ -1,5 +1,7 @@
 //! The algorithm of RFC 1034 §4.3.2 over the zones held here: answer, authority, additional.
 
+use smallvec::SmallVec;
+
 use super::additional;
 use super::denial;
 use super::edns::ExtendedError;
@@ -24,6 +26,9 @@ pub(super) struct Resolution<'a, 'z, 'q> {
     pub(super) rtype: RecordType,
     /// Whether hidden zones may be seen.
     pub(super) see_hidden: bool,
+    /// From which wildcards the answers so far were made: by zone, name and closest encloser. Their proofs go into the
+    /// authority section once the answers stand.
+    pub(super) wildcards: SmallVec<[(&'z Zone, NameBuf, usize); 1]>,
     /// Whether the class asked for is ANY: then no answer is authoritative (RFC 1035 §6.2) nor proves anything.
     pub(super) any_class: bool,
 }
@@ -47,10 +52,20 @@ impl<'z> Resolution<'_, 'z, '_> {
             return self.message.set_error(Rcode::REFUSED, ExtendedError::NotAuthoritative);
         };
         self.message.set_zone(zone);
-        match self.follow(zone, &mut name) {
-            Ok(()) => additional::add(self.message),
-            Err(Full) => self.message.set_truncated(),
+        if self.fill(zone, &mut name).is_err() {
+            self.message.set_truncated();
         }
+    }
+
+    /// Section by section, in their order.
+    fn fill(&mut self, zone: &'z Zone, name: &mut NameBuf) -> Result<(), Full> {
+        self.follow(zone, name)?;
+        for (zone, name, encloser) in &self.wildcards {
+            denial::of_closer_name(self.message, zone, name.lower(), *encloser)?;
+        }
+        additional::add_glue(self.message)?;
+        additional::add(self.message);
+        Ok(())
     }
 
     /// The zone that answers a question: the nearest one that encloses the name, but for DS the one above an apex, if it is
@@ -78,7 +93,9 @@ impl<'z> Resolution<'_, 'z, '_> {
             if aliases[..=hop].iter().any(|&owner_at| self.message.has_name_at(owner_at, name.lower())) {
                 return Ok(());
             }
-            match self.zone_of(name.lower()) {
+            // A DS stands at the parent's side, so a chain does not leave the zone for one below.
+            let stays = self.rtype == RecordType::DS && is_at_or_below(name.lower(), zone.origin().as_wire());
+            match if stays { Some(zone) } else { self.zone_of(name.lower()) } {
                 Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,
                 None => return Ok(()),
@@ -129,9 +146,7 @@ impl<'z> Resolution<'_, 'z, '_> {
         {
             let alias_at = self.message.len();
             self.message.push(Section::Answer, name.written(), Source::new(zone, node, cname))?;
-            if let Some(encloser) = encloser {
-                denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
-            }
+            self.note_wildcard(zone, name, encloser);
             name.set(target);
             return Ok(Step::Follow { alias_at, endless: false });
         }
@@ -152,21 +167,22 @@ impl<'z> Resolution<'_, 'z, '_> {
 
     /// What a positive answer brings along: the proof that a wildcard was in place, and the zone's name servers.
     fn after_answer(&mut self, zone: &'z Zone, name: &NameBuf, encloser: Option<usize>) -> Result<(), Full> {
-        if let Some(encloser) = encloser {
-            denial::of_closer_name(self.message, zone, name.lower(), encloser)?;
-        }
-        // DNSKEY RRsets are large and those who ask for them know the servers already.
-        let wanted = match self.rtype {
-            RecordType::DNSKEY => false,
-            RecordType::ANY => false,
-            _ => !self.any_class,
-        };
-        if wanted && let Some(ns) = zone.apex().get(RecordType::NS) {
+        self.note_wildcard(zone, name, encloser);
+        // DNSKEY RRsets are large, an answer to ANY is to stay small, and who asks for a DS is after another zone.
+        let spare = matches!(self.rtype, RecordType::DNSKEY | RecordType::ANY | RecordType::DS) || self.any_class;
+        if !spare && let Some(ns) = zone.apex().get(RecordType::NS) {
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
             let source = Source::new(zone, zone.apex(), ns);
             let _left_out = self.message.push(Section::Authority, zone.origin().as_wire(), source);
         }
         Ok(())
+    }
+
+    /// Notes that an answer was made from the wildcard below `encloser`, if there is one.
+    fn note_wildcard(&mut self, zone: &'z Zone, name: &NameBuf, encloser: Option<usize>) {
+        if let Some(encloser) = encloser.filter(|_| self.message.signatures()) {
+            self.wildcards.push((zone, *name, encloser));
+        }
     }
 
     /// A referral: not authoritative, unless an alias in front of it was.
@@ -178,7 +194,6 @@ impl<'z> Resolution<'_, 'z, '_> {
             } else {
                 denial::of_ds(self.message, zone, cut)?;
             }
-            additional::add_glue(self.message, zone, ns, cut)?;
         }
         Ok(Step::Done)
     }

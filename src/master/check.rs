@@ -1,6 +1,313 @@
-//! Checks of a zone as a whole, with the levels of `named-checkzone`, `nsd-checkzone` and `kzonecheck`.
+//! Checks of a zone as a whole. What two of `named-checkzone`, `nsd-checkzone` and Knot's zone check refuse is an error;
+//! what one of them refuses or points out is a warning.
 
-use super::parser::Parser;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::entry::EntryKind;
+use super::parser::{Parser, Place, RrsetMap};
+use super::splice::Line;
+use super::{Diagnostic, Level};
+use crate::zone::{Name, Rdata, RecordType};
+
+/// Something about an RRset or one of its records.
+struct Finding {
+    owner: Name,
+    rtype: RecordType,
+    rdata: Option<Rdata>,
+    level: Level,
+    message: String,
+}
 
 /// Adds what is found to the diagnostics.
-pub(super) fn check(_parser: &mut Parser<'_>) {}
+pub(super) fn check(parser: &mut Parser<'_>) {
+    // After errors records are missing, and to say so a second time helps no one.
+    let complete = parser.errors == 0;
+    if complete && parser.soa.is_none() {
+        let message = format!("the zone has no SOA; one is needed at its apex {}", parser.origin);
+        report_at_start(parser, Level::Error, message);
+    }
+    if complete && !parser.rrsets.contains_key(&(parser.origin.clone(), RecordType::NS)) {
+        let message = format!("the zone has no NS at its apex {}", parser.origin);
+        report_at_start(parser, Level::Warning, message);
+    }
+    let mut checks = Checks { origin: &parser.origin, rrsets: &parser.rrsets, found: Vec::new() };
+    checks.singletons();
+    checks.cname_beside_others();
+    checks.below_dname();
+    if complete {
+        checks.targets();
+        checks.digests();
+    }
+    let found = checks.found;
+    if !found.is_empty() {
+        locate(parser, found);
+    }
+}
+
+fn report_at_start(parser: &mut Parser<'_>, level: Level, message: String) {
+    let source = &parser.sources[0];
+    let diagnostic = Diagnostic::new(&source.path, &source.text, (0, 1), 0, level, message);
+    parser.keep(diagnostic);
+}
+
+struct Checks<'a> {
+    origin: &'a Name,
+    rrsets: &'a RrsetMap,
+    found: Vec<Finding>,
+}
+
+/// What a name that a record points to has.
+#[derive(PartialEq, Eq)]
+enum Target {
+    Fine,
+    Cname,
+    NoAddress,
+    NoGlue,
+}
+
+impl Checks<'_> {
+    fn find(&mut self, key: &(Name, RecordType), rdata: Option<&Rdata>, level: Level, message: String) {
+        self.found.push(Finding { owner: key.0.clone(), rtype: key.1, rdata: rdata.cloned(), level, message });
+    }
+
+    fn owners_of(&self, rtype: RecordType) -> HashSet<&Name> {
+        self.rrsets.keys().filter(|key| key.1 == rtype).map(|key| &key.0).collect()
+    }
+
+    /// One CNAME or DNAME a name (RFC 1034 §3.6.2, RFC 6672 §2.4).
+    fn singletons(&mut self) {
+        for (key, rrset) in self.rrsets {
+            if matches!(key.1, RecordType::CNAME | RecordType::DNAME) && rrset.rdatas.len() > 1 {
+                let message = format!("{} has {} {} records; a name has one", key.0, rrset.rdatas.len(), key.1);
+                self.find(key, None, Level::Error, message);
+            }
+        }
+    }
+
+    /// A CNAME stands alone (RFC 1034 §3.6.2, RFC 2181 §10.1).
+    fn cname_beside_others(&mut self) {
+        let mut others: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
+        let aliases = self.owners_of(RecordType::CNAME);
+        if aliases.is_empty() {
+            return;
+        }
+        for key in self.rrsets.keys().filter(|key| aliases.contains(&key.0)) {
+            if key.1 != RecordType::CNAME && !key.1.may_accompany_cname() {
+                others.entry(&key.0).or_default().push(key.1.to_string());
+            }
+        }
+        if aliases.contains(self.origin) {
+            others.entry(self.origin).or_default().push(RecordType::SOA.to_string());
+        }
+        for (owner, mut types) in others {
+            types.sort();
+            let message = format!("{owner} has a CNAME and other data ({}); a CNAME stands alone", types.join(", "));
+            self.find(&(owner.clone(), RecordType::CNAME), None, Level::Error, message);
+        }
+    }
+
+    /// Nothing exists below a DNAME (RFC 6672 §2.4).
+    fn below_dname(&mut self) {
+        let dnames = self.owners_of(RecordType::DNAME);
+        if dnames.is_empty() {
+            return;
+        }
+        let mut found = Vec::new();
+        for key in self.rrsets.keys() {
+            let mut above = std::iter::successors(key.0.parent(), Name::parent);
+            if let Some(dname) = above.find(|name| dnames.contains(name)) {
+                found.push((key, format!("{} lies below the DNAME at {dname}, so it cannot exist", key.0)));
+            }
+        }
+        for (key, message) in found {
+            self.find(key, None, Level::Error, message);
+        }
+    }
+
+    /// Name servers, mail exchangers and services are names with addresses, not aliases (RFC 2181 §10.3, RFC 2782).
+    fn targets(&mut self) {
+        let mut cuts = self.owners_of(RecordType::NS);
+        cuts.remove(self.origin);
+        let mut found = Vec::new();
+        for (key, rrset) in self.rrsets {
+            let name_at = match key.1 {
+                RecordType::NS => 0,
+                RecordType::MX => 2,
+                RecordType::SRV => 6,
+                _ => continue,
+            };
+            if key.1 == RecordType::NS && key.0.is_wildcard() {
+                found.push((key, None, "a wildcard owns NS records, which delegate nothing".to_owned()));
+            }
+            for rdata in &rrset.rdatas {
+                let target = Name::from_valid_wire(&rdata.as_wire()[name_at..]);
+                let what = match self.target(&cuts, &target) {
+                    Target::Fine => continue,
+                    Target::Cname => "is an alias (CNAME); name the host itself",
+                    Target::NoAddress => "has no A or AAAA in this zone",
+                    Target::NoGlue if key.1 != RecordType::NS => continue,
+                    Target::NoGlue => "needs glue: an A or AAAA record in this zone",
+                };
+                found.push((key, Some(rdata), format!("{target}, to which {} of {} points, {what}", key.1, key.0)));
+            }
+        }
+        for (key, rdata, message) in found {
+            self.find(key, rdata, Level::Warning, message);
+        }
+    }
+
+    fn target(&self, cuts: &HashSet<&Name>, target: &Name) -> Target {
+        if !target.is_at_or_below(self.origin) || target.is_root() {
+            return Target::Fine;
+        }
+        let has = |name: &Name, rtype| self.rrsets.contains_key(&(name.clone(), rtype));
+        let addresses = |name: &Name| has(name, RecordType::A) || has(name, RecordType::AAAA);
+        if addresses(target) {
+            return Target::Fine;
+        }
+        let in_zone = |name: &Name| name.is_at_or_below(self.origin);
+        let mut upwards = std::iter::successors(Some(target.clone()), Name::parent).take_while(in_zone);
+        if upwards.any(|name| cuts.contains(&name)) {
+            return Target::NoGlue;
+        }
+        if has(target, RecordType::CNAME) {
+            return Target::Cname;
+        }
+        // A wildcard or a DNAME above may give it one; which of them applies is for the lookup to say.
+        let mut above = std::iter::successors(target.parent(), Name::parent).take_while(in_zone);
+        let synthesised = above.any(|name| {
+            let wildcard = name.child(b"*").is_ok_and(|star| addresses(&star) || has(&star, RecordType::CNAME));
+            wildcard || has(&name, RecordType::DNAME)
+        });
+        if synthesised { Target::Fine } else { Target::NoAddress }
+    }
+
+    /// Digests of DS and CDS have the length of their algorithm (RFC 4034 §5.1, RFC 4509, RFC 6605).
+    fn digests(&mut self) {
+        let mut found = Vec::new();
+        for (key, rrset) in self.rrsets.iter().filter(|rrset| matches!(rrset.0.1, RecordType::DS | RecordType::CDS)) {
+            for rdata in &rrset.rdatas {
+                let wire = rdata.as_wire();
+                let expected = match wire[3] {
+                    1 => 20,
+                    2 => 32,
+                    4 => 48,
+                    _ => continue,
+                };
+                if wire.len() != 4 + expected {
+                    let message =
+                        format!("the digest has {} bytes; of type {} it has {expected}", wire.len() - 4, wire[3]);
+                    found.push((key, rdata, message));
+                }
+            }
+        }
+        for (key, rdata, message) in found {
+            self.find(key, Some(rdata), Level::Warning, message);
+        }
+    }
+}
+
+/// Reports each finding at the first entry that it is about.
+fn locate(parser: &mut Parser<'_>, found: Vec<Finding>) {
+    let mut open: HashMap<(Name, RecordType), Vec<Finding>> = HashMap::new();
+    for finding in found {
+        open.entry((finding.owner.clone(), finding.rtype)).or_default().push(finding);
+    }
+    let entries = std::mem::take(&mut parser.entries);
+    for entry in &entries {
+        let mut here = |owner: &Name, rtype: RecordType, rdata: &Rdata| -> Vec<Finding> {
+            let Some(findings) = open.get_mut(&(owner.clone(), rtype)) else { return Vec::new() };
+            findings.extract_if(.., |finding| finding.rdata.as_ref().is_none_or(|wanted| wanted == rdata)).collect()
+        };
+        let (findings, owner_stated) = match &entry.kind {
+            EntryKind::Record(record) => (here(&record.owner, record.rtype, &record.rdata), record.owner_stated),
+            EntryKind::Generate(generate) => {
+                let all = generate.records.iter();
+                (all.flat_map(|record| here(&record.0, generate.rtype, &record.1)).collect(), true)
+            }
+            _ => continue,
+        };
+        for finding in findings {
+            let text = std::sync::Arc::clone(&parser.sources[entry.source as usize].text);
+            let line = Line::of(&text, entry.range(), owner_stated);
+            let at = line.map_or(entry.start as usize, |line| line.rtype.at);
+            let (origin, owner) = (parser.origin.clone(), super::parser::Owner::None);
+            let place = Place { source: entry.source, text, origin, owner };
+            parser.report(&place, (entry.start as usize, entry.line), at, finding.level, finding.message);
+        }
+    }
+    parser.entries = entries;
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::master::{Level, ZoneFile};
+
+    /// What is reported about a zone of these lines after its SOA and NS: level, line and message.
+    fn findings(lines: &str) -> Vec<(Level, u32, String)> {
+        let text = format!("$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n{lines}");
+        let origin = "example.".parse().expect("a name");
+        let found = match ZoneFile::parse("z", text.as_bytes(), &origin, &mut |_| Err(String::new())) {
+            Ok(file) => file.warnings().to_vec(),
+            Err(found) => found,
+        };
+        found.into_iter().map(|found| (found.level, found.line, found.message)).collect()
+    }
+
+    fn levels(lines: &str) -> Vec<(Level, u32)> {
+        findings(lines).into_iter().map(|found| (found.0, found.1)).collect()
+    }
+
+    #[test]
+    fn what_two_of_three_servers_refuse_is_an_error() {
+        for lines in [
+            "a A 192.0.2.1\na CNAME b\n",
+            "a TXT x\na CNAME b\na CNAME c\n",
+            "a TXT x\n@ CNAME b\n",
+            "a TXT x\nd DNAME x.\nd DNAME y.\n",
+            "a TXT x\na.d A 192.0.2.1\nd DNAME x.\n",
+            "a TXT x\na SOA ns hm 1 2 3 4 5\n",
+            "a TXT x\n@ SOA ns hm 2 2 3 4 5\n",
+        ] {
+            assert!(levels(lines).contains(&(Level::Error, 6)), "{lines} {:?}", findings(lines));
+        }
+        assert!(levels("a CNAME b\na RRSIG A 5 3 1 2 1 1 example. AAAA\na NSEC b A\n").is_empty());
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_is_a_warning() {
+        for lines in [
+            "@ NS ns2\n",
+            "sub NS ns.sub\n",
+            "sub NS ns.other\nother NS ns\n",
+            "@ MX 10 nowhere\n",
+            "_s._tcp SRV 0 0 1 nowhere\n",
+            "* NS ns\n",
+            "sub DS 1 8 2 00\nsub NS ns\n",
+            "a.test. A 192.0.2.1\n",
+            "ns A 192.0.2.1\n",
+            "ns 70 A 192.0.2.2\n",
+            "a 2147483648 A 192.0.2.1\n",
+        ] {
+            assert_eq!(levels(lines), [(Level::Warning, 5)], "{lines} {:?}", findings(lines));
+        }
+        assert_eq!(levels("@ MX 10 a\na CNAME ns\n"), [(Level::Warning, 5)]);
+    }
+
+    #[test]
+    fn a_sound_zone_has_no_findings() {
+        let lines =
+            "sub NS ns.sub\nns.sub AAAA ::1\n@ MX 10 w.x\n* A 192.0.2.1\n@ MX 0 .\n@ NS ns.else.\nx.sub NS ns.y.\n";
+        assert_eq!(findings(lines), []);
+    }
+
+    #[test]
+    fn a_file_without_soa_is_refused_and_one_without_ns_is_not() {
+        let origin = "example.".parse().expect("a name");
+        let parse = |text: &str| ZoneFile::parse("z", text.as_bytes(), &origin, &mut |_| Err(String::new()));
+        assert!(parse("").is_err_and(|found| found[0].message.contains("no SOA")));
+        assert!(parse("@ 60 NS ns.else.\n").is_err());
+        let without_ns = parse("@ 60 SOA a b 1 2 3 4 5\n").expect("it loads");
+        assert_eq!(without_ns.warnings().len(), 1);
+    }
+}

@@ -40,6 +40,11 @@ pub(super) enum EntryKind {
     Record(RecordEntry),
     /// `$GENERATE` and what came of it.
     Generate(Box<GenerateEntry>),
+    /// A record outside the zone, which is left out; a TTL that it states still counts for those after it.
+    OutOfZone {
+        /// The TTL that it states.
+        stated_ttl: Option<u32>,
+    },
     /// `$ORIGIN`.
     Origin(Name),
     /// `$TTL`.

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use super::Level;
 use super::entry::{EntryKind, GenerateEntry};
 use super::lexer::{Extent, Lexer, Token};
 use super::parser::{Parser, Place, header, name};
@@ -50,7 +51,7 @@ impl Parser<'_> {
             let message = format!("$GENERATE makes more than {MAX_GENERATED} records");
             return Err(TextError::new(message).or_at(range_token.at));
         }
-        let ttl = self.ttl_of(&header, None, place, extent, rest)?;
+        let ttl = self.ttl_of(&header, None, place, extent, rest[header.used - 1].at);
         // A single quoted token holds data of several tokens (BIND's way to write `"10 mail$"`).
         let values = if first.at == last.at { first.text } else { &place.text[first.at..last.end()] };
         let (owner_parts, value_parts) = (template(owner)?, parts(values).map_err(|error| error.or_at(first.at))?);
@@ -62,8 +63,9 @@ impl Parser<'_> {
             let owner_token = Token { text: &text, at: owner.at, quoted: false, glued: false };
             let owner_name = name(&owner_token, &place.origin)?;
             if !owner_name.is_at_or_below(&self.origin) {
-                let message = format!("{owner_name} is not in the zone {}", self.origin);
-                return Err(TextError::new(message).or_at(owner.at));
+                let message = format!("{owner_name} is not in the zone {} and is left out", self.origin);
+                self.report(place, (extent.start, extent.line), owner.at, Level::Warning, message);
+                continue;
             }
             let text = expand(&value_parts, value);
             let rdata = rdata::read(header.rtype, &Lexer::again(&text, 0), &place.origin).map_err(|error| {

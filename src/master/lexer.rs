@@ -96,19 +96,18 @@ impl<'a> Lexer<'a> {
     }
 
     fn scan(&mut self, tokens: &mut Vec<Token<'a>>) -> Result<(), LexError> {
-        let (mut depth, mut opened, mut glued) = (0u32, (self.at, self.line), false);
+        let (mut open, mut glued) = (None, false);
         loop {
             let Some(&byte) = self.text.get(self.at) else {
-                let (at, line) = opened;
                 let message = "this parenthesis is never closed";
-                return if depth == 0 { Ok(()) } else { Err(LexError { at, line, message }) };
+                return open.map_or(Ok(()), |(at, line)| Err(LexError { at, line, message }));
             };
             match byte {
                 b'\n' => {
                     self.at += 1;
                     self.line += 1;
                     glued = false;
-                    if depth == 0 {
+                    if open.is_none() {
                         return Ok(());
                     }
                 }
@@ -117,14 +116,15 @@ impl<'a> Lexer<'a> {
                     glued = false;
                 }
                 b';' => self.skip_comment(),
+                b'(' if open.is_some() => return Err(self.error("parentheses do not nest")),
                 b'(' => {
-                    opened = if depth == 0 { (self.at, self.line) } else { opened };
-                    depth += 1;
+                    open = Some((self.at, self.line));
                     self.at += 1;
                     glued = false;
                 }
+                b')' if open.is_none() => return Err(self.error("a closing parenthesis without an opening one")),
                 b')' => {
-                    depth = depth.checked_sub(1).ok_or(self.error("a closing parenthesis without an opening one"))?;
+                    open = None;
                     self.at += 1;
                     glued = false;
                 }

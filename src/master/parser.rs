@@ -1,6 +1,6 @@
 //! Reads the entries of a master file and of the files it includes (RFC 1035 §5.1).
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use super::entry::{Entry, EntryKind, RecordEntry, Source};
 use super::lexer::{Extent, Lexer, Token};
 use super::rdata::{self, TextError};
 use super::ttl::{MAX_TTL, TtlState, parse_ttl};
-use super::{Diagnostic, Level, Marker, ZoneFile, check};
+use super::{Diagnostic, Level, Marker, ZoneFile, canonical_order, check};
 use crate::zone::rdata::canonical;
 use crate::zone::{Name, NameHasher, Rdata, RecordType, RrsetContent, Soa, ZoneContent};
 
-/// How many errors are reported before reading stops: enough to repair a file by, and a bound for binary garbage.
-const MAX_ERRORS: usize = 1000;
+/// How many errors are reported before reading stops, and how many warnings are kept: enough to repair a file by, and a
+/// bound for binary garbage.
+const MAX_REPORTED: usize = 1000;
 
 /// The RRsets read so far.
 pub(super) type RrsetMap = hashbrown::HashMap<(Name, RecordType), RrsetContent, BuildHasherDefault<NameHasher>>;
@@ -34,6 +35,7 @@ pub(super) struct Parser<'i> {
     pub(super) soa: Option<Soa>,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) errors: usize,
+    warnings: usize,
 }
 
 /// Where reading stands within one source.
@@ -58,6 +60,7 @@ pub(super) enum Owner {
 /// TTL, class and type in any order that RFC 1035 §5.1 permits, and how many tokens they took.
 pub(super) struct Header {
     pub(super) ttl: Option<u32>,
+    pub(super) ttl_too_large: bool,
     pub(super) rtype: RecordType,
     pub(super) used: usize,
 }
@@ -76,6 +79,7 @@ impl<'i> Parser<'i> {
             soa: None,
             diagnostics: Vec::new(),
             errors: 0,
+            warnings: 0,
         }
     }
 
@@ -83,17 +87,19 @@ impl<'i> Parser<'i> {
         self.sources.push(Source { path: path.to_owned(), text: text.into(), uses: 1 });
         let origin = self.origin.clone();
         self.read_source(0, origin, Owner::None);
-        if self.errors == 0 {
-            check::check(&mut self);
-        }
-        let (Some(soa), 0) = (self.soa, self.errors) else { return Err(self.diagnostics) };
-        let rrsets: BTreeMap<_, _> = self.rrsets.into_iter().collect();
+        check::check(&mut self);
+        // A comment between the parentheses of an entry goes with the entry, so it marks nothing.
+        let inside = |at: usize| self.entries.iter().any(|entry| entry.source == 0 && entry.range().contains(&at));
+        let marker = Marker::find(&self.sources[0].text).filter(|(_, range)| !inside(range.start));
+        let warnings = self.sorted();
+        let (Some(soa), 0) = (self.soa, self.errors) else { return Err(warnings) };
+        let rrsets = canonical_order::sorted(self.rrsets);
         Ok(ZoneFile {
-            marker: Marker::find(&self.sources[0].text).map(|found| found.0),
+            marker,
             sources: self.sources,
             entries: self.entries,
             content: ZoneContent { origin: self.origin, soa, rrsets },
-            warnings: self.diagnostics,
+            warnings,
         })
     }
 
@@ -111,7 +117,7 @@ impl<'i> Parser<'i> {
                     self.report(&place, (line_start, error.line), error.at, Level::Error, error.message.to_owned());
                 }
             }
-            if self.errors >= MAX_ERRORS {
+            if self.errors >= MAX_REPORTED {
                 break;
             }
         }
@@ -135,20 +141,30 @@ impl<'i> Parser<'i> {
         let rest = if extent.indented { tokens } else { &tokens[1..] };
         if !extent.indented {
             place.owner = Owner::Unusable;
-            place.owner = Owner::Known(self.owner(place, &tokens[0])?);
+            place.owner = Owner::Known(name(&tokens[0], &place.origin)?);
         }
         let owner = match &place.owner {
             Owner::Known(owner) => owner.clone(),
             Owner::Unusable => return Ok(()),
             Owner::None => return Err(TextError::new("the first record of a file has to state its owner")),
         };
+        let in_zone = owner.is_at_or_below(&self.origin);
+        if !in_zone && !extent.indented {
+            let message = format!("{owner} is not in the zone {} and is left out", self.origin);
+            self.report(place, (extent.start, extent.line), tokens[0].at, Level::Warning, message);
+        }
         let header = header(rest, tokens)?;
         let rtype = header.rtype;
         let rdata = rdata::read(rtype, &rest[header.used..], &place.origin)
             .map_err(|error| error.or_at(rest.get(header.used).or(tokens.last()).map_or(extent.start, |t| t.at)))?;
+        if !in_zone {
+            header.ttl.iter().for_each(|&ttl| self.ttl.stated(ttl));
+            self.push(place, extent, EntryKind::OutOfZone { stated_ttl: header.ttl });
+            return Ok(());
+        }
         let soa = (rtype == RecordType::SOA).then(|| Soa::from_rdata(0, rdata.as_wire())).flatten();
-        let ttl = self.ttl_of(&header, soa.as_ref(), place, extent, rest)?;
         let at = rest[header.used - 1].at;
+        let ttl = self.ttl_of(&header, soa.as_ref(), place, extent, at);
         let repeats = match soa {
             Some(soa) => {
                 let again = self.add_soa(&owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?;
@@ -162,37 +178,33 @@ impl<'i> Parser<'i> {
         Ok(())
     }
 
-    /// The owner that a token states; it has to lie in the zone.
-    pub(super) fn owner(&mut self, place: &Place, token: &Token<'_>) -> Result<Name, TextError> {
-        let owner = name(token, &place.origin)?;
-        if !owner.is_at_or_below(&self.origin) {
-            let message = format!("{owner} is not in the zone {}; is a dot too many or an $ORIGIN wrong?", self.origin);
-            return Err(TextError::new(message).or_at(token.at));
-        }
-        Ok(owner)
-    }
-
-    /// The TTL of a record, stated or implied.
+    /// The TTL of a record, stated or implied; `at` is the place to point at.
     pub(super) fn ttl_of(
         &mut self,
         header: &Header,
         soa: Option<&Soa>,
         place: &Place,
         extent: Extent,
-        rest: &[Token<'_>],
-    ) -> Result<u32, TextError> {
+        at: usize,
+    ) -> u32 {
+        let entry = (extent.start, extent.line);
         if let Some(ttl) = header.ttl {
+            if header.ttl_too_large {
+                let message =
+                    format!("a TTL is at most {MAX_TTL} seconds; a larger one counts as 0 (RFC 2181 section 8)");
+                self.report(place, entry, at, Level::Warning, message);
+            }
             self.ttl.stated(ttl);
-            return Ok(ttl);
+            return ttl;
         }
-        let at = rest[header.used - 1].at;
-        let before = self.ttl;
+        let was_known = self.ttl.is_known();
         let implied = self.ttl.implied(soa.map(|soa| soa.minimum));
-        if before != self.ttl {
-            let message = "no TTL is stated; the minimum of the SOA is used. Put a $TTL line first";
-            self.report(place, (extent.start, extent.line), at, Level::Warning, message.to_owned());
+        if !was_known {
+            let source = if soa.is_some() { ", the minimum of the SOA," } else { "" };
+            let message = format!("no TTL is stated; {implied}{source} is used. Put a $TTL line first");
+            self.report(place, entry, at, Level::Warning, message);
         }
-        implied.ok_or_else(|| TextError::new("no TTL is known here; put a $TTL line first").or_at(at))
+        implied
     }
 
     /// Takes the SOA; tells whether it was there before.
@@ -247,8 +259,26 @@ impl<'i> Parser<'i> {
 
     pub(super) fn report(&mut self, place: &Place, entry: (usize, u32), at: usize, level: Level, message: String) {
         let path = &self.sources[place.source as usize].path;
-        self.diagnostics.push(Diagnostic::new(path, &place.text, entry, at, level, message));
-        self.errors += usize::from(level == Level::Error);
+        let known = if level == Level::Error { self.errors } else { self.warnings };
+        if known < MAX_REPORTED {
+            self.keep(Diagnostic::new(path, &place.text, entry, at, level, message));
+        }
+    }
+
+    /// Adds a diagnostic and counts it.
+    pub(super) fn keep(&mut self, diagnostic: Diagnostic) {
+        let count = if diagnostic.level == Level::Error { &mut self.errors } else { &mut self.warnings };
+        *count += 1;
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// The diagnostics in the order of the text, the main file first.
+    fn sorted(&mut self) -> Vec<Diagnostic> {
+        let order: HashMap<&str, usize> =
+            self.sources.iter().enumerate().map(|(index, source)| (source.path.as_str(), index)).collect();
+        let mut sorted = std::mem::take(&mut self.diagnostics);
+        sorted.sort_by_key(|found| (order.get(found.path.as_str()).copied(), found.line, found.column));
+        sorted
     }
 }
 
@@ -278,16 +308,16 @@ pub(super) fn name(token: &Token<'_>, origin: &Name) -> Result<Name, TextError> 
 
 /// Reads TTL, class and type from the tokens after the owner; `all` places the error if there is none.
 pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, TextError> {
-    let (mut ttl, mut class) = (None, false);
+    let (mut ttl, mut ttl_too_large, mut class) = (None, false, false);
     for (index, token) in rest.iter().enumerate() {
         let fail = |message: String| Err(TextError::new(message).or_at(token.at));
         let starts_with_digit = token.text.first().is_some_and(u8::is_ascii_digit);
         if starts_with_digit && ttl.is_none() {
-            ttl = match parse_ttl(token.text) {
-                Some(value) if value <= MAX_TTL => Some(value),
-                Some(_) => return fail(format!("a TTL is at most {MAX_TTL} seconds")),
-                None => return fail("a TTL is a number of seconds, or like 1h30m".to_owned()),
+            let Some(value) = parse_ttl(token.text) else {
+                return fail("a TTL is a number of seconds, or like 1h30m".to_owned());
             };
+            // RFC 2181 §8: a TTL with the highest bit set counts as zero.
+            (ttl, ttl_too_large) = (Some(if value > MAX_TTL { 0 } else { value }), value > MAX_TTL);
         } else if let Some(number) = class_number(token.text).filter(|_| !class) {
             if number != 1 {
                 return fail("only class IN is served".to_owned());
@@ -297,7 +327,7 @@ pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, Te
             let text = std::str::from_utf8(token.text).unwrap_or("\u{fffd}");
             return match text.parse::<RecordType>() {
                 Ok(rtype) if rtype.is_meta() => fail(format!("{rtype} is no type that a zone can hold")),
-                Ok(rtype) => Ok(Header { ttl, rtype, used: index + 1 }),
+                Ok(rtype) => Ok(Header { ttl, ttl_too_large, rtype, used: index + 1 }),
                 Err(error) => fail(error.to_string()),
             };
         }

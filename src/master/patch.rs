@@ -27,13 +27,14 @@ pub(super) fn patch(file: &ZoneFile, target: &ZoneContent, marker: Option<Marker
             Err(NotInPlace { include }) => inlined.insert(include),
         };
     };
-    set_marker(&file.sources[0].text, marker, &mut edits[0]);
+    set_marker(file, marker, &mut edits[0]);
     let changed = file.sources.iter().zip(edits);
     changed.filter_map(|(source, edits)| Some((source.path.clone(), edits.apply(&source.text)?))).collect()
 }
 
-fn set_marker(text: &[u8], marker: Option<Marker>, edits: &mut Edits) {
-    match (Marker::find(text), marker) {
+fn set_marker(file: &ZoneFile, marker: Option<Marker>, edits: &mut Edits) {
+    let text = &file.sources[0].text;
+    match (file.marker.clone(), marker) {
         (Some((old, _)), Some(new)) if old == new => {}
         (Some((_, range)), Some(new)) => edits.replace(range, new.to_string()),
         (Some((_, range)), None) => {
@@ -86,6 +87,7 @@ impl<'a> Walk<'a> {
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
             match &entry.kind {
+                EntryKind::OutOfZone { stated_ttl } => stated_ttl.iter().for_each(|&ttl| self.ttl.stated(ttl)),
                 EntryKind::Origin(origin) => self.origin = origin.clone(),
                 EntryKind::Ttl(ttl) => self.ttl.set_default(*ttl),
                 EntryKind::Include { end, .. } if self.inlined.contains(&index) => {
@@ -136,8 +138,8 @@ impl<'a> Walk<'a> {
         let ttl = self.wanted_ttl(record);
         let state_owner = !record.owner_stated && self.owner.as_ref() != Some(&record.owner);
         let minimum = (record.rtype == RecordType::SOA).then_some(self.target.soa.minimum);
-        let stated = if record.ttl_stated { Some(record.ttl) } else { self.ttl.implied(minimum) };
-        let state_ttl = stated != Some(ttl);
+        let in_text = if record.ttl_stated { record.ttl } else { self.ttl.implied(minimum) };
+        let state_ttl = in_text != ttl;
         if record.ttl_stated || state_ttl {
             self.ttl.stated(ttl);
         }
@@ -207,9 +209,9 @@ impl<'a> Walk<'a> {
         let wanted: Vec<u32> =
             kept.iter().map(|record| self.wanted_ttl_of(&record.0, generate.rtype, generate.ttl)).collect();
         let before = self.ttl;
-        let stated = if generate.ttl_stated { Some(generate.ttl) } else { self.ttl.implied(None) };
+        let in_text = if generate.ttl_stated { generate.ttl } else { self.ttl.implied(None) };
         let unchanged = kept.len() == generate.records.len() && generate.repeats.iter().all(|record| stays(&record));
-        if unchanged && wanted.iter().all(|&ttl| Some(ttl) == stated) {
+        if unchanged && wanted.iter().all(|&ttl| ttl == in_text) {
             if generate.ttl_stated {
                 self.ttl.stated(generate.ttl);
             }
@@ -311,7 +313,7 @@ impl<'a> Walk<'a> {
     /// A line for a new record, right under what is in force here, in the layout of `style`.
     fn line(&mut self, style: Option<&Line<'_>>, record: &NewRecord) -> String {
         let ttl = record.ttl.min(MAX_TTL);
-        let state_ttl = self.ttl.implied(None) != Some(ttl) || style.is_some_and(|style| style.ttl.is_some());
+        let state_ttl = self.ttl.implied(None) != ttl || style.is_some_and(|style| style.ttl.is_some());
         if state_ttl {
             self.ttl.stated(ttl);
         }

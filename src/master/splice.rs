@@ -59,6 +59,9 @@ impl Edits {
         let mut at = 0;
         for (range, new) in self.0 {
             debug_assert!(range.start >= at, "edits of one text do not overlap");
+            if range.start < at {
+                continue;
+            }
             out.extend_from_slice(&text[at..range.start]);
             out.extend_from_slice(new.as_bytes());
             at = range.end;
@@ -75,7 +78,7 @@ pub(super) struct Line<'a> {
     pub(super) owner: Option<Token<'a>>,
     pub(super) ttl: Option<Token<'a>>,
     class: Option<Token<'a>>,
-    rtype: Token<'a>,
+    pub(super) rtype: Token<'a>,
     pub(super) rdata: Vec<Token<'a>>,
 }
 

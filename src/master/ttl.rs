@@ -3,10 +3,13 @@
 /// The largest TTL (RFC 2181 §8).
 pub const MAX_TTL: u32 = i32::MAX as u32;
 
+/// What a record has for which neither a TTL nor an SOA is known yet: the choice of NSD and Knot.
+const LAST_RESORT_TTL: u32 = 3600;
+
 /// Reads seconds: a plain number, or numbers with the units `w d h m s` in either case, as in `1h30m` or `1W2D`.
-/// A last number without a unit counts seconds. `None` if it is neither or beyond 32 bits.
+/// `None` if it is neither or beyond 32 bits.
 pub fn parse_ttl(text: &[u8]) -> Option<u32> {
-    let (mut total, mut number, mut digits) = (0u64, 0u64, false);
+    let (mut total, mut number, mut digits, mut units) = (0u64, 0u64, false, false);
     for &byte in text {
         if byte.is_ascii_digit() {
             number = number * 10 + u64::from(byte - b'0');
@@ -24,13 +27,14 @@ pub fn parse_ttl(text: &[u8]) -> Option<u32> {
                 return None;
             }
             total += number * unit;
-            number = 0;
+            (number, units) = (0, true);
         }
         if total + number > u64::from(u32::MAX) {
             return None;
         }
     }
-    (!text.is_empty()).then_some((total + number) as u32)
+    // After a unit a bare number is more likely a slip than seconds; BIND and Knot refuse it too.
+    (!text.is_empty() && digits != units).then_some((total + number) as u32)
 }
 
 /// The TTLs in force at a point of a file. `$TTL` counts for all records after it that state none (RFC 2308 §4);
@@ -52,14 +56,19 @@ impl TtlState {
         self.last_stated = Some(ttl);
     }
 
-    /// What a record has that states no TTL; `soa_minimum` is given for the SOA, which becomes the default if nothing
-    /// else is known.
-    pub(super) fn implied(&mut self, soa_minimum: Option<u32>) -> Option<u32> {
+    /// What a record has that states no TTL; `soa_minimum` is given for the SOA, whose minimum becomes the default if
+    /// nothing else is known.
+    pub(super) fn implied(&mut self, soa_minimum: Option<u32>) -> u32 {
         let known = self.default.or(self.last_stated);
         if known.is_none() {
             self.default = soa_minimum.map(|minimum| minimum.min(MAX_TTL));
         }
-        known.or(self.default)
+        known.or(self.default).unwrap_or(LAST_RESORT_TTL)
+    }
+
+    /// Whether a TTL was stated that counts for records without one.
+    pub(super) fn is_known(&self) -> bool {
+        self.default.or(self.last_stated).is_some()
     }
 }
 
@@ -70,11 +79,11 @@ mod tests {
     #[test]
     fn units_add_up() {
         for (text, seconds) in
-            [("0", 0), ("3600", 3600), ("1h30m", 5400), ("1W2D", 777_600), ("1h30", 3630), ("0s", 0), ("2d", 172_800)]
+            [("0", 0), ("3600", 3600), ("1h30m", 5400), ("1W2D", 777_600), ("0s", 0), ("2d", 172_800)]
         {
             assert_eq!(parse_ttl(text.as_bytes()), Some(seconds), "{text}");
         }
-        for text in ["", "h", "1hh", "1x", "-1", "4294967296", "99999999w", "1.5h"] {
+        for text in ["", "h", "1hh", "1x", "-1", "4294967296", "99999999w", "1h30", "1.5h"] {
             assert_eq!(parse_ttl(text.as_bytes()), None, "{text}");
         }
     }
@@ -82,14 +91,14 @@ mod tests {
     #[test]
     fn a_dollar_ttl_goes_before_the_last_stated_one() {
         let mut state = TtlState::default();
-        assert_eq!(state.implied(None), None);
-        assert_eq!(state.implied(Some(60)), Some(60));
+        assert_eq!(state.implied(None), LAST_RESORT_TTL);
+        assert_eq!(state.implied(Some(60)), 60);
         state.stated(5);
-        assert_eq!(state.implied(None), Some(60));
+        assert_eq!(state.implied(None), 60);
         let mut state = TtlState::default();
         state.stated(5);
-        assert_eq!(state.implied(Some(60)), Some(5));
+        assert_eq!(state.implied(Some(60)), 5);
         state.set_default(7);
-        assert_eq!(state.implied(None), Some(7));
+        assert_eq!(state.implied(None), 7);
     }
 }

@@ -1,5 +1,7 @@
 //! A master file held without loss: the texts, and what each line of them means.
 
+use std::ops::Range;
+
 use super::entry::{Entry, Source};
 use super::parser::Parser;
 use super::{Diagnostic, Marker, patch};
@@ -12,7 +14,8 @@ pub struct ZoneFile {
     pub(super) entries: Vec<Entry>,
     pub(super) content: ZoneContent,
     pub(super) warnings: Vec<Diagnostic>,
-    pub(super) marker: Option<Marker>,
+    /// The marker and where its line lies in the main file.
+    pub(super) marker: Option<(Marker, Range<usize>)>,
 }
 
 impl ZoneFile {
@@ -41,7 +44,7 @@ impl ZoneFile {
 
     /// The version that the file says it shows.
     pub fn marker(&self) -> Option<Marker> {
-        self.marker
+        self.marker.as_ref().map(|found| found.0)
     }
 
     /// The path and the original text of the main file, which comes first, and of every included file.

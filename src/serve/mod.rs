@@ -1,7 +1,7 @@
 //! Serving DNS: sockets around [`crate::answer::answer`].
 //!
 //! Every transport passes the bytes it received to `answer` and sends the bytes that come back; none looks anything up.
-//! UDP runs on threads of its own ([`udp`]), TCP ([`tcp`], [`connection`]) and encrypted transports ([`encrypted`]) on
+//! UDP runs on threads of its own (`udp`), TCP (`tcp`, `connection`) and encrypted transports (`encrypted`) on
 //! tokio. [`Servers::bind`] opens everything or explains what cannot be opened; [`Servers::run`] serves until cancelled
 //! and then answers what has already arrived.
 //!

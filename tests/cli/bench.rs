@@ -192,6 +192,7 @@ pub(crate) fn node_view(zones: Vec<ZoneView>) -> Arc<View> {
         generation: 1,
         actor: None,
         initialised: true,
+        synced: true,
         at_ms: 1_000,
         members: vec![member(1), member(2)],
         zones,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
@@ -27,6 +28,7 @@ fn view(name: &str, members: Vec<MemberView>) -> View {
         generation: 0,
         actor: None,
         initialised: true,
+        synced: true,
         at_ms: 0,
         members,
         zones: Vec::new(),
@@ -62,6 +64,7 @@ impl<F: FnMut(&Event) -> Vec<Effect> + Send> Core for Scripted<F> {
 struct Running {
     addr: SocketAddr,
     ports: Ports,
+    zones: Arc<ArcSwap<ZoneSet>>,
     events: Arc<Mutex<Vec<Event>>>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), DriverError>>,
@@ -79,9 +82,15 @@ impl Running {
         let events = Arc::new(Mutex::new(Vec::new()));
         let endpoint = Endpoint::bind(any_port(), secrets("home", &[1]), Arc::default()).await.unwrap();
         let (addr, shutdown) = (endpoint.local_addr(), CancellationToken::new());
-        let options = Options { clock: SystemClock::start(), seeds: Vec::new(), shutdown: shutdown.clone() };
+        let zones = Arc::<ArcSwap<ZoneSet>>::default();
+        let options = Options {
+            clock: SystemClock::start(),
+            seeds: Vec::new(),
+            zones: zones.clone(),
+            shutdown: shutdown.clone(),
+        };
         let (driver, ports) = Driver::new(Scripted { events: events.clone(), script, deadline }, endpoint, options);
-        Running { addr, ports, events, shutdown, task: tokio::spawn(driver.run()) }
+        Running { addr, ports, zones, events, shutdown, task: tokio::spawn(driver.run()) }
     }
 
     fn saw(&self, fact: impl Fn(&Event) -> bool) -> bool {
@@ -161,7 +170,7 @@ async fn published_zones_are_swapped_in_and_announced() {
     running.ports.files.send(Vec::new()).await.unwrap();
     timeout(DEADLINE, running.ports.published.changed()).await.unwrap().unwrap();
     assert!(Arc::ptr_eq(&running.ports.published.borrow(), &zones));
-    assert!(Arc::ptr_eq(&running.ports.zones.load_full(), &zones));
+    assert!(Arc::ptr_eq(&running.zones.load_full(), &zones));
 }
 
 #[tokio::test]
@@ -332,7 +341,11 @@ impl Member {
         let membership = Membership::new(me, Settings::default(), Vec::new(), Vec::new(), StdRng::seed_from_u64(id));
         let core = MemberCore { membership, timers: BTreeMap::new(), count: 0, started: false };
         let seeds = seed.map(|seed| format!("localhost:{}", seed.port())).into_iter().collect();
-        let (driver, ports) = Driver::new(core, endpoint, Options { clock, seeds, shutdown: shutdown.clone() });
+        let (driver, ports) = Driver::new(
+            core,
+            endpoint,
+            Options { clock, seeds, zones: Default::default(), shutdown: shutdown.clone() },
+        );
         Member { addr, ports, shutdown, task: tokio::spawn(driver.run()) }
     }
 

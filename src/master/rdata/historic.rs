@@ -111,7 +111,7 @@ pub(super) fn read_nxt(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result
         let rtype = reader.parse("a record type", |text| {
             let below = |rtype: &RecordType| (1..128).contains(&rtype.0);
             let wrong = || TextError::new("NXT lists types below 128 only");
-            mnemonic::record_type(text)?.0.try_into().map(RecordType).ok().filter(below).ok_or_else(wrong)
+            Some(mnemonic::record_type(text)?).filter(below).ok_or_else(wrong)
         })?;
         types.insert(usize::from(rtype.0));
     }

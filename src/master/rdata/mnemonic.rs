@@ -62,6 +62,12 @@ pub(super) fn cert_type(text: &[u8]) -> Result<u16, TextError> {
     find(CERT_TYPES, text).map_or_else(numbered, Ok)
 }
 
+/// A scheme of DSYNC (RFC 9859 §2.1).
+pub(super) fn dsync_scheme(text: &[u8]) -> Result<u8, TextError> {
+    let numbered = || number(text, "a scheme", u8::MAX.into()).map(|value| value as u8);
+    find(&[(1, "NOTIFY")], text).map_or_else(numbered, Ok)
+}
+
 /// The mnemonic of a certificate type.
 pub(super) fn cert_type_name(value: u16) -> Option<&'static str> {
     CERT_TYPES.iter().find(|entry| entry.0 == value).map(|entry| entry.1)

@@ -48,6 +48,7 @@ fn read_field(
 ) -> Result<(), TextError> {
     match field {
         Field::CompressibleName | Field::Name => reader.name(out)?,
+        Field::U8 if rtype == RecordType::DSYNC => out.push(reader.parse("a scheme", mnemonic::dsync_scheme)?),
         Field::U8 => out.push(reader.number("this field", u8::MAX.into())? as u8),
         Field::U16 => push_u16(out, reader.number("this field", u16::MAX.into())? as u16),
         Field::U32 => push_u32(out, reader.number("this field", u32::MAX)?),

@@ -85,6 +85,7 @@ const GOOD: &[(&str, &str, &str)] = &[
         r#"1 foo.example. alpn="dot" dohpath="/dns-query{?dns}" ohttp"#,
     ),
     ("SVCB", r#"1 foo key1="\002h2""#, r#"1 foo.example. alpn="h2""#),
+    ("DSYNC", "CDS NOTIFY 5359 cds", "CDS 1 5359 cds.example."),
     ("DSYNC", "CDS 1 5359 cds", "CDS 1 5359 cds.example."),
     ("CSYNC", "66 3 A NS AAAA", "66 3 A NS AAAA"),
     ("ZONEMD", "2018031500 1 1 FEBE3D4C", "2018031500 1 1 FEBE3D4C"),
@@ -183,4 +184,36 @@ fn a_record_is_written_on_one_line() {
         rdata: Rdata::new([192, 0, 2, 1].as_slice()),
     };
     assert_eq!(record_to_text(&record), "www.example. 60 IN A 192.0.2.1");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4000))]
+
+    /// Whatever may be stored can be written in a file and read again, odd encodings too.
+    #[test]
+    fn all_rdata_that_is_sound_reads_back_the_same(
+        which in 0..GOOD.len(),
+        changes in proptest::collection::vec((proptest::prelude::any::<usize>(), proptest::prelude::any::<u8>()), 0..4),
+        cut in 0usize..4,
+        more in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..4),
+    ) {
+        let (mnemonic, text, _) = GOOD[which];
+        let rtype = rtype(mnemonic);
+        let mut wire = parse_rdata(rtype, text, &origin()).expect("a good example").as_wire().to_vec();
+        for (at, byte) in changes {
+            let length = wire.len().max(1);
+            if let Some(place) = wire.get_mut(at % length) {
+                *place = byte;
+            }
+        }
+        wire.truncate(wire.len().saturating_sub(cut));
+        wire.extend(more);
+        if crate::zone::rdata::check(rtype, &wire).is_ok() {
+            let written = rdata_to_text(rtype, &wire);
+            let again = parse_rdata(rtype, &written, &origin());
+            proptest::prop_assert_eq!(again, Ok(Rdata::new(wire)), "{} {}", mnemonic, written);
+        } else {
+            proptest::prop_assert!(rdata_to_text(rtype, &wire).starts_with("\\# "));
+        }
+    }
 }

@@ -1,0 +1,234 @@
+//! Bases: what earlier versions of zone files said, kept so that an edit of an older text is merged, not taken for a
+//! revert.
+//!
+//! One directory for each zone in the data directory, one file for each version. Losing one costs a merge, no data, so
+//! a base that cannot be read is treated as if it had never been kept.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::codec;
+use crate::master::Marker;
+use crate::zone::{Name, Record, Soa, ZoneContent};
+
+use super::{origin, write};
+
+/// Versions kept for each zone: an editor left open over this many edits of other nodes is an old one.
+const KEEP_VERSIONS: usize = 32;
+
+/// Bytes kept for each zone beyond [`KEEP_ALWAYS`] versions, so that large zones do not fill the disk with bases.
+const KEEP_BYTES: u64 = 64 << 20;
+
+/// Versions kept whatever their size.
+const KEEP_ALWAYS: usize = 4;
+
+/// The file of the last unmarked content.
+const UNMARKED: &str = "unmarked";
+
+/// The file of the last text.
+const TEXT: &str = "text";
+
+/// Longer texts are not kept: nobody keeps comments in millions of records.
+const MAX_TEXT: usize = 8 << 20;
+
+/// Bytes of the checksum before each base.
+const CHECKSUM: usize = 8;
+
+/// The bases of all zones.
+#[derive(Debug)]
+pub(super) struct Bases {
+    root: PathBuf,
+}
+
+impl Bases {
+    /// Uses a directory, and makes it if it is missing.
+    pub(super) fn open(root: PathBuf) -> io::Result<Bases> {
+        fs::create_dir_all(&root)?;
+        Ok(Bases { root })
+    }
+
+    /// Whether there are none at all, as on a node that never had a zone.
+    pub(super) fn is_empty(&self) -> bool {
+        fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_none())
+    }
+
+    /// Whether this node has ever taken over or written a file of the zone.
+    pub(super) fn knows(&self, origin: &Name) -> bool {
+        self.directory(origin).is_dir()
+    }
+
+    /// What the file of a zone said last under a marker, or without one.
+    pub(super) fn get(&self, origin: &Name, marker: Option<Marker>) -> Option<ZoneContent> {
+        let path = self.path(origin, marker);
+        let bytes = fs::read(&path).ok()?;
+        let content = decode(&bytes).filter(|content| content.origin == *origin);
+        if content.is_none() {
+            tracing::warn!(path = %path.display(), "a base is damaged and not used");
+        }
+        content
+    }
+
+    /// Keeps what the file of a zone says under a marker, or without one.
+    pub(super) fn put(&self, marker: Option<Marker>, content: &ZoneContent) -> io::Result<()> {
+        let directory = self.directory(&content.origin);
+        fs::create_dir_all(&directory)?;
+        write::replace(&self.path(&content.origin, marker), &encode(content))?;
+        self.prune(&directory)
+    }
+
+    /// Keeps the text of a zone's file as it was taken over or written last, so that a rejected save can be undone with
+    /// all comments in place; `None` for a file of several texts, which only its records can restore.
+    pub(super) fn put_text(&self, origin: &Name, text: Option<&[u8]>) {
+        let path = self.directory(origin).join(TEXT);
+        let result = match text.filter(|text| text.len() <= MAX_TEXT) {
+            Some(text) => write::replace(&path, &lz4_flex::compress_prepend_size(text)),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        };
+        if let Err(error) = result {
+            tracing::debug!(zone = %origin, %error, "cannot keep the text of a zone file");
+        }
+    }
+
+    /// The text of a zone's file as it was taken over or written last.
+    pub(super) fn text(&self, origin: &Name) -> Option<Vec<u8>> {
+        lz4_flex::decompress_size_prepended(&fs::read(self.directory(origin).join(TEXT)).ok()?).ok()
+    }
+
+    /// Forgets a zone.
+    pub(super) fn forget(&self, origin: &Name) {
+        if let Err(error) = fs::remove_dir_all(self.directory(origin))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(zone = %origin, %error, "cannot remove the bases of a deleted zone");
+        }
+    }
+
+    fn prune(&self, directory: &Path) -> io::Result<()> {
+        let mut versions: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if entry.file_name() != UNMARKED && entry.file_name() != TEXT {
+                versions.push((metadata.modified()?, metadata.len(), entry.path()));
+            }
+        }
+        versions.sort_by(|a, b| b.cmp(a));
+        let mut bytes = 0;
+        for (index, (_, length, path)) in versions.into_iter().enumerate() {
+            bytes += length;
+            if index >= KEEP_VERSIONS || (index >= KEEP_ALWAYS && bytes > KEEP_BYTES) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn directory(&self, origin: &Name) -> PathBuf {
+        self.root.join(origin::stem(origin))
+    }
+
+    fn path(&self, origin: &Name, marker: Option<Marker>) -> PathBuf {
+        self.directory(origin).join(match marker {
+            Some(marker) => format!("{}-{}", marker.serial, data_encoding::HEXLOWER.encode(&marker.version)),
+            None => UNMARKED.to_owned(),
+        })
+    }
+}
+
+fn encode(content: &ZoneContent) -> Vec<u8> {
+    let records: Vec<Record> = content.records().collect();
+    let packed = lz4_flex::compress_prepend_size(&codec::encode(&(&content.origin, &content.soa, records)));
+    let mut bytes = checksum(&packed).to_vec();
+    bytes.extend_from_slice(&packed);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<ZoneContent> {
+    let (sum, packed) = bytes.split_at_checked(CHECKSUM)?;
+    if sum != checksum(packed) {
+        return None;
+    }
+    let (origin, soa, records): (Name, Soa, Vec<Record>) =
+        codec::decode_own(&lz4_flex::decompress_size_prepended(packed).ok()?).ok()?;
+    let mut content = ZoneContent::new(origin, soa);
+    for record in records {
+        content.add(record);
+    }
+    Some(content)
+}
+
+fn checksum(packed: &[u8]) -> [u8; CHECKSUM] {
+    let mut short = [0; CHECKSUM];
+    short.copy_from_slice(&blake3::hash(packed).as_bytes()[..CHECKSUM]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::Rdata;
+
+    fn content(serial: u32) -> ZoneContent {
+        let root = Rdata::new([0u8].as_slice());
+        let (mname, rname) = (root.clone(), root);
+        let soa = Soa { ttl: 60, mname, rname, serial, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+        let mut content = ZoneContent::new("example.".parse().expect("a name"), soa);
+        content.add(Record {
+            owner: "www.example.".parse().expect("a name"),
+            rtype: crate::zone::RecordType::A,
+            ttl: 5,
+            rdata: Rdata::new([192, 0, 2, 1].as_slice()),
+        });
+        content
+    }
+
+    fn marker(serial: u32) -> Option<Marker> {
+        Some(Marker { serial, version: [serial as u8; 8] })
+    }
+
+    #[test]
+    fn a_base_is_what_was_kept_under_its_marker() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bases = Bases::open(directory.path().join("bases")).expect("bases");
+        let origin = content(1).origin;
+        assert!(bases.is_empty() && !bases.knows(&origin));
+        bases.put(marker(1), &content(1)).expect("room");
+        bases.put(None, &content(2)).expect("room");
+        assert_eq!(bases.get(&origin, marker(1)), Some(content(1)));
+        assert_eq!(bases.get(&origin, None), Some(content(2)));
+        assert_eq!(bases.get(&origin, marker(3)), None);
+        bases.forget(&origin);
+        assert!(!bases.knows(&origin));
+    }
+
+    #[test]
+    fn old_versions_go_but_the_unmarked_one_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bases = Bases::open(directory.path().to_owned()).expect("bases");
+        bases.put(None, &content(0)).expect("room");
+        for serial in 1..=50 {
+            bases.put(marker(serial), &content(serial)).expect("room");
+        }
+        let origin = content(1).origin;
+        assert!(bases.get(&origin, marker(50)).is_some() && bases.get(&origin, None).is_some());
+        assert_eq!((1..=50).filter(|&serial| bases.get(&origin, marker(serial)).is_some()).count(), KEEP_VERSIONS);
+    }
+
+    #[test]
+    fn a_damaged_base_is_none() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bases = Bases::open(directory.path().to_owned()).expect("bases");
+        let origin = content(1).origin;
+        bases.put(marker(1), &content(1)).expect("room");
+        let path = bases.path(&origin, marker(1));
+        let mut bytes = fs::read(&path).expect("the base");
+        bytes[20] ^= 1;
+        fs::write(&path, bytes).expect("the base");
+        assert_eq!(bases.get(&origin, marker(1)), None);
+    }
+}

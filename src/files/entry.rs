@@ -1,0 +1,91 @@
+//! What is known of the file of one zone.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::read::{Hash, Reading, Signature, SourceFile};
+use crate::master::{Marker, ZoneFile};
+
+/// The file of one zone, from the first look at it on.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The texts it consisted of when it was last read.
+    pub sources: Vec<SourceFile>,
+    /// The state that was last dealt with, for good or bad. The same state again is no news.
+    pub dealt: Option<Hash>,
+    /// The state that was last taken over or written.
+    pub accepted: Option<Accepted>,
+    /// The serial that the zone had with this file's last edit in it. What is published below it lacks the edit and
+    /// must not be written over the file.
+    pub applied: u64,
+    /// Whether the file may say something else than the zone though it bears the zone's marker.
+    pub compare: bool,
+    /// Since when the file is not there.
+    pub missing_since: Option<Instant>,
+    /// A state with errors that was seen once; a second look tells whether it was a write half done.
+    pub suspect: Option<Hash>,
+    /// A state that a person has approved.
+    pub approved: Option<Hash>,
+}
+
+/// A file's state that agrees with a version of its zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Accepted {
+    pub hash: Hash,
+    pub marker: Option<Marker>,
+    pub serial: u32,
+}
+
+impl Entry {
+    pub(super) fn new(path: PathBuf) -> Entry {
+        Entry {
+            path,
+            sources: Vec::new(),
+            dealt: None,
+            accepted: None,
+            applied: 0,
+            compare: false,
+            missing_since: None,
+            suspect: None,
+            approved: None,
+        }
+    }
+
+    /// Whether no text of the file has changed since it was read.
+    pub(super) fn is_unchanged(&self) -> bool {
+        !self.sources.is_empty()
+            && self.sources.iter().all(|source| match source.signature {
+                Some(signature) => signature.proves_unchanged(Signature::now(&source.path)),
+                None => !source.path.exists(),
+            })
+    }
+
+    /// Whether a text of the file is at this path, whose directory is free of links.
+    pub(super) fn consists_of(&self, path: &Path) -> bool {
+        self.sources.iter().any(|source| places(&source.path).any(|place| place == path))
+    }
+
+    /// Notes that the state of a reading agrees with a version of the zone.
+    pub(super) fn accept(&mut self, reading: &Reading, file: &ZoneFile) {
+        let serial = file.content().soa.serial;
+        self.accepted = Some(Accepted { hash: reading.hash, marker: file.marker(), serial });
+        self.dealt = Some(reading.hash);
+        self.sources.clone_from(&reading.sources);
+        self.missing_since = None;
+        self.suspect = None;
+        self.approved = None;
+    }
+}
+
+/// Where the directory entries of a file are as the system names them: its own, and that of the file it links to.
+pub(super) fn places(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let own = path
+        .parent()
+        .and_then(|directory| directory.canonicalize().ok())
+        .zip(path.file_name())
+        .map(|(directory, name)| directory.join(name));
+    let target = path.canonicalize().ok().filter(|target| Some(target) != own.as_ref());
+    own.into_iter().chain(target)
+}

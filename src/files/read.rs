@@ -1,0 +1,182 @@
+//! Reading one zone file with all it includes, at one moment.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::master::{Diagnostic, ZoneFile};
+use crate::zone::Name;
+
+/// The largest zone file: ten times the largest that anyone is known to edit by hand or script. It keeps a device or a
+/// runaway log that was linked into the directory from filling the memory.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// File systems keep times in steps; a file changed this shortly before it was read may change again unnoticed.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
+
+/// A hash of bytes.
+pub(super) type Hash = [u8; 32];
+
+/// What tells without reading whether a file has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Signature {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    /// Whether it was read too soon after its change to be relied on.
+    fresh: bool,
+}
+
+impl Signature {
+    fn of(metadata: &Metadata) -> Signature {
+        let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+        Signature {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            fresh: age.is_none_or(|age| age < CLOCK_STEP),
+        }
+    }
+
+    /// The signature of the file as it is now; `None` if there is none.
+    pub(super) fn now(path: &Path) -> Option<Signature> {
+        fs::metadata(path).ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata))
+    }
+
+    /// Whether the file is certainly the one that had this signature.
+    pub(super) fn proves_unchanged(self, now: Option<Signature>) -> bool {
+        !self.fresh && now.is_some_and(|now| Signature { fresh: false, ..now } == self)
+    }
+}
+
+/// One text that a zone file consists of.
+#[derive(Clone, Debug)]
+pub(super) struct SourceFile {
+    /// Its name in diagnostics and in patches.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// `None` if it was not read from there.
+    pub signature: Option<Signature>,
+}
+
+/// A zone file as it was read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The file and every file that it includes, or would if it were there.
+    pub sources: Vec<SourceFile>,
+    /// Of all texts.
+    pub hash: Hash,
+    /// The text of the file itself.
+    pub text: Vec<u8>,
+    /// What it says.
+    pub parsed: Result<ZoneFile, Vec<Diagnostic>>,
+}
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// There is none.
+    Missing,
+    /// It changed while it was read.
+    Moving,
+    /// It is there, but cannot be read.
+    Failed(io::Error),
+}
+
+/// Reads the file of a zone.
+pub(super) fn read(path: &Path, origin: &Name) -> Result<Reading, Unread> {
+    assemble(path, origin, &BTreeMap::new())
+}
+
+/// Reads the file of a zone as it would be if these texts stood in the files of these names.
+pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<u8>>) -> Result<Reading, Unread> {
+    let load = |name: &str, path: &Path| match texts.get(name) {
+        Some(text) => Ok((text.clone(), None)),
+        None => read_source(path).map(|(text, signature)| (text, Some(signature))),
+    };
+    let name = path.to_string_lossy().into_owned();
+    let (text, signature) = load(&name, path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Unread::Missing,
+        io::ErrorKind::Interrupted => Unread::Moving,
+        _ => Unread::Failed(error),
+    })?;
+    let mut sources = vec![SourceFile { name: name.clone(), path: path.to_owned(), signature }];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&text);
+    let mut moving = false;
+    let parsed = ZoneFile::parse(&name, &text, origin, &mut |included| {
+        let path = PathBuf::from(included);
+        let result = load(included, &path);
+        let signature = result.as_ref().ok().and_then(|(_, signature)| *signature);
+        sources.push(SourceFile { name: included.to_owned(), path, signature });
+        hash_included(&mut hasher, included);
+        match result {
+            Ok((text, _)) => {
+                hash_text(&mut hasher, &text);
+                Ok(text)
+            }
+            Err(error) => {
+                moving |= error.kind() == io::ErrorKind::Interrupted;
+                Err(error.to_string())
+            }
+        }
+    });
+    if moving {
+        return Err(Unread::Moving);
+    }
+    Ok(Reading { sources, hash: *hasher.finalize().as_bytes(), text, parsed })
+}
+
+/// Whether the texts of these files still hash to this; then the files with their signatures as they are now. Spares
+/// parsing what is known, such as this node's own writes.
+pub(super) fn still(sources: &[SourceFile], hash: Hash) -> Option<Vec<SourceFile>> {
+    let (main, included) = sources.split_first()?;
+    let mut hasher = blake3::Hasher::new();
+    let (text, signature) = read_source(&main.path).ok()?;
+    hasher.update(&text);
+    let mut now = vec![SourceFile { signature: Some(signature), ..main.clone() }];
+    for source in included {
+        let (text, signature) = read_source(&source.path).ok()?;
+        hash_included(&mut hasher, &source.name);
+        hash_text(&mut hasher, &text);
+        now.push(SourceFile { signature: Some(signature), ..source.clone() });
+    }
+    (*hasher.finalize().as_bytes() == hash).then_some(now)
+}
+
+fn hash_included(hasher: &mut blake3::Hasher, name: &str) {
+    hasher.update(&[0]).update(name.as_bytes());
+}
+
+fn hash_text(hasher: &mut blake3::Hasher, text: &[u8]) {
+    hasher.update(&[0]).update(&(text.len() as u64).to_be_bytes()).update(text);
+}
+
+/// Reads one file whole. `Interrupted` if somebody wrote to it meanwhile.
+fn read_source(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
+    // Opening a pipe would wait for a writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut file = File::open(path)?;
+    let before = file.metadata()?;
+    if before.size() > MAX_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {MAX_FILE_BYTES} bytes")));
+    }
+    let mut text = Vec::with_capacity(before.size() as usize + 1);
+    file.by_ref().take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
+    let (before, after) = (Signature::of(&before), Signature::of(&file.metadata()?));
+    let same = Signature { fresh: false, ..before } == Signature { fresh: false, ..after };
+    if !same || text.len() as u64 != before.size {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    Ok((text, before))
+}

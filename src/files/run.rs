@@ -1,0 +1,213 @@
+//! The task of the zone files: waits for hints, published zones and decisions, and does what is due, one thing after
+//! another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::directory::{Ask, QUIET, RETRY, UNDERWAY, ZoneFiles};
+use super::held::Held;
+use super::watcher::{Hint, Watcher};
+use crate::node::{Applied, Command, CommandError};
+use crate::zone::{Name, ZoneSet};
+
+/// Between looks at all files, for changes that the system gave no hint of, as on network file systems.
+const RESCAN: Duration = Duration::from_secs(3);
+
+/// Decisions that may wait.
+const DECISIONS: usize = 16;
+
+/// Commands on their way to the node at once: they are stored together, so several files saved at once take no longer
+/// than one.
+const ASK_AT_ONCE: usize = 64;
+
+/// A command for the node, and where its result goes.
+pub type CommandRequest = (Command, oneshot::Sender<Result<Applied, CommandError>>);
+
+/// What a person decided about a held file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// Take it over as it is.
+    Approve,
+    /// Put the zone as it is served back into the file.
+    Reject,
+}
+
+/// A decision, and where its outcome goes: what was done, or why not, in words.
+#[derive(Debug)]
+pub struct FilesRequest {
+    /// The zone.
+    pub origin: Name,
+    /// What to do with its file.
+    pub decision: Decision,
+    /// Where to answer.
+    pub reply: oneshot::Sender<Result<String, String>>,
+}
+
+/// The way to the zone files.
+#[derive(Clone, Debug)]
+pub struct FilesHandle {
+    /// The files held at the moment.
+    pub held: watch::Receiver<Arc<Vec<Held>>>,
+    /// Where decisions go.
+    pub requests: mpsc::Sender<FilesRequest>,
+}
+
+/// The node has gone, so nothing can be taken over any more.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+/// The node as the zone files see it.
+pub(super) struct Node {
+    commands: mpsc::Sender<CommandRequest>,
+}
+
+impl Node {
+    /// Asks the node and waits for the answer.
+    pub(super) async fn ask(&self, command: Command) -> Result<Result<Applied, CommandError>, Stopped> {
+        self.send(command).await?.await.map_err(|_| Stopped)
+    }
+
+    async fn send(&self, command: Command) -> Result<oneshot::Receiver<Result<Applied, CommandError>>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send((command, reply)).await.map_err(|_| Stopped)?;
+        Ok(answer)
+    }
+}
+
+/// What the task waits for besides time.
+struct Inputs {
+    node: Node,
+    zones: watch::Receiver<Arc<ZoneSet>>,
+    requests: mpsc::Receiver<FilesRequest>,
+    watcher: Watcher,
+    next_rescan: Instant,
+    next_retry: Instant,
+}
+
+impl ZoneFiles {
+    /// The way to reach the files, and the task that keeps them: it takes the node's commands and the published
+    /// zones, and ends when told to, or when the node does. Give it a thread of its own runtime's blocking pool: it
+    /// does, by itself.
+    pub fn start(
+        self,
+        commands: mpsc::Sender<CommandRequest>,
+        zones: watch::Receiver<Arc<ZoneSet>>,
+        stop: CancellationToken,
+    ) -> (FilesHandle, impl Future<Output = ()> + Send) {
+        let (sender, requests) = mpsc::channel(DECISIONS);
+        let handle = FilesHandle { held: self.held.watch(), requests: sender };
+        let task = async move {
+            let runtime = tokio::runtime::Handle::current();
+            // Large files take seconds to read: not on a thread that others need.
+            let thread = tokio::task::spawn_blocking(move || {
+                let now = Instant::now();
+                let (node, watcher) = (Node { commands }, Watcher::start());
+                let inputs = Inputs { node, zones, requests, watcher, next_rescan: now, next_retry: now };
+                runtime.block_on(self.run(inputs, stop));
+            });
+            if let Err(error) = thread.await {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        };
+        (handle, task)
+    }
+
+    async fn run(mut self, mut inputs: Inputs, stop: CancellationToken) {
+        let published = inputs.zones.borrow_and_update().clone();
+        self.publish(published);
+        loop {
+            let step = async {
+                self.work(&mut inputs).await?;
+                self.wait(&mut inputs).await
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                result = step => if let Err(Stopped) = result { return },
+            }
+        }
+    }
+
+    /// Waits until something happens or is due.
+    async fn wait(&mut self, inputs: &mut Inputs) -> Result<(), Stopped> {
+        let due = self.due.values().min().copied();
+        let retry = (!self.deferred.is_empty()).then_some(inputs.next_retry);
+        let next = [Some(inputs.next_rescan), due, retry].into_iter().flatten().min().unwrap_or(inputs.next_rescan);
+        tokio::select! {
+            () = tokio::time::sleep_until(next.into()) => {}
+            hint = inputs.watcher.next() => self.take(hint),
+            changed = inputs.zones.changed() => {
+                changed.map_err(|_| Stopped)?;
+                let published = inputs.zones.borrow_and_update().clone();
+                self.publish(published);
+            }
+            Some(request) = inputs.requests.recv() => {
+                let outcome = self.decide(&inputs.node, &request.origin, request.decision).await?;
+                // Whoever asked may have gone; it is done all the same.
+                let _ = request.reply.send(outcome);
+            }
+        }
+        while let Some(hint) = inputs.watcher.try_next() {
+            self.take(hint);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, hint: Hint) {
+        match hint {
+            Hint::At(path, kind) => self.touched(&path, kind),
+            Hint::Lost => self.rescan(QUIET),
+        }
+    }
+
+    /// Does what is due.
+    async fn work(&mut self, inputs: &mut Inputs) -> Result<(), Stopped> {
+        let now = Instant::now();
+        if now >= inputs.next_rescan {
+            self.rescan(UNDERWAY);
+            self.outdated.append(&mut self.unwritten);
+            inputs.next_rescan = now + RESCAN;
+        }
+        if now >= inputs.next_retry {
+            // One asks for all: as long as the node refuses it, it refuses the others too.
+            if let Some(origin) = self.deferred.pop_first() {
+                self.due.insert(origin, now);
+            }
+            inputs.next_retry = now + RETRY;
+        }
+        loop {
+            self.look_at_due(&inputs.node).await?;
+            self.write_back();
+            // Writing makes a file due again, for one more look.
+            if !self.due.values().any(|at| *at <= Instant::now()) {
+                break;
+            }
+        }
+        if inputs.watcher.watch(self.directories()) {
+            self.rescan(QUIET);
+        }
+        Ok(())
+    }
+
+    async fn look_at_due(&mut self, node: &Node) -> Result<(), Stopped> {
+        let now = Instant::now();
+        let due: Vec<Name> = self.due.iter().filter(|(_, at)| **at <= now).map(|(origin, _)| origin.clone()).collect();
+        for origins in due.chunks(ASK_AT_ONCE) {
+            let mut asked: Vec<(Ask, _)> = Vec::new();
+            for origin in origins {
+                self.due.remove(origin);
+                if let Some(ask) = self.look(origin) {
+                    let answer = node.send(ask.command.clone()).await?;
+                    asked.push((ask, answer));
+                }
+            }
+            for (ask, answer) in asked {
+                let answer = answer.await.map_err(|_| Stopped)?;
+                self.conclude(&ask, answer);
+            }
+        }
+        Ok(())
+    }
+}

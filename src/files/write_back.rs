@@ -1,0 +1,201 @@
+//! Writing zones back into their files: only the lines that must change, and never over what a person has just saved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::directory::ZoneFiles;
+use super::entry::Entry;
+use super::held::Cause;
+use super::read::{Reading, Unread, assemble, read};
+use super::save::{is_replicated, marker_of};
+use super::{origin, write};
+use crate::master::{Marker, ZoneFile, render};
+use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
+
+/// Texts by the names of their files.
+pub(super) type Texts = BTreeMap<String, Vec<u8>>;
+
+/// New texts of a zone file that are proved to say what they must.
+pub(super) struct Composed {
+    /// The texts that change.
+    pub texts: Texts,
+    /// What is there instead now; a file that is not among these is not there.
+    pub before: Texts,
+    /// The file as it will read.
+    pub reading: Reading,
+    /// Whether nothing of the earlier text is left, comments included.
+    pub anew: bool,
+}
+
+impl ZoneFiles {
+    /// Other zones are published.
+    pub(super) fn publish(&mut self, zones: Arc<ZoneSet>) {
+        let now: BTreeSet<Name> =
+            zones.iter().filter(|zone| is_replicated(zone)).map(|zone| zone.origin().clone()).collect();
+        let before = std::mem::replace(&mut self.zones, zones);
+        for origin in self.seen.difference(&now).cloned().collect::<Vec<_>>() {
+            self.deleted(&origin);
+        }
+        for origin in &now {
+            let version = |zones: &ZoneSet| zones.get(origin).map(|zone| (zone.serial(), zone.version()));
+            if version(&before) != version(&self.zones) {
+                self.outdated.insert(origin.clone());
+            }
+            // Refused because the cluster has the zone, which is now to be seen.
+            if self.deferred.remove(origin) {
+                self.due.insert(origin.clone(), std::time::Instant::now());
+            }
+        }
+        self.seen = now;
+    }
+
+    /// Writes every zone whose file may be out of date.
+    pub(super) fn write_back(&mut self) {
+        for origin in std::mem::take(&mut self.outdated) {
+            if let Some(zone) = self.served(&origin) {
+                self.write_one(&origin, &zone);
+            }
+        }
+    }
+
+    fn write_one(&mut self, origin: &Name, zone: &Zone) {
+        if self.held.cause(origin).is_some_and(Cause::protects_the_file) {
+            return;
+        }
+        let path = self.directory.join(origin::file_name(origin));
+        let entry = self.entries.entry(origin.clone()).or_insert_with(|| Entry::new(path));
+        let path = entry.path.clone();
+        let Some(accepted) = entry.accepted else {
+            if self.bases.knows(origin) || path.symlink_metadata().is_ok() {
+                // A file that was not looked at yet, or one that is missing.
+                self.due.entry(origin.clone()).or_insert_with(std::time::Instant::now);
+            } else {
+                self.write_new(origin, &path, zone);
+            }
+            return;
+        };
+        // A save comes before anything is written; the look at it ends here again.
+        if self.due.contains_key(origin) {
+            self.outdated.insert(origin.clone());
+            return;
+        }
+        // Without the file's last edit in it the zone is not what the file is to say: another will be published.
+        if entry.missing_since.is_some() || zone.serial() < entry.applied {
+            return;
+        }
+        if accepted.marker == marker_of(zone) && accepted.serial == zone.soa().serial && !entry.compare {
+            return;
+        }
+        let reading = match read(&path, origin) {
+            Ok(reading) if reading.hash == accepted.hash => reading,
+            Ok(_) | Err(Unread::Missing | Unread::Moving) => return self.look_first(origin),
+            Err(Unread::Failed(error)) => return self.cannot_write(origin, &path, &error),
+        };
+        let Ok(file) = &reading.parsed else { return self.look_first(origin) };
+        let target = zone.to_content();
+        if *file.content() == target && file.marker() == marker_of(zone) {
+            entry.compare = false;
+            return;
+        }
+        let composed = match compose(&path, file, &target, marker_of(zone)) {
+            Ok(composed) => composed,
+            Err(error) => return self.cannot_write(origin, &path, &error),
+        };
+        if composed.anew
+            && let Err(error) = write::copy_aside(&path, &reading.text, "orig")
+        {
+            return self.cannot_write(origin, &path, &error);
+        }
+        self.store(origin, &path, composed);
+    }
+
+    /// The file changed: that is a save, and comes before anything is written.
+    fn look_first(&mut self, origin: &Name) {
+        self.look_again(origin, Duration::ZERO);
+        self.outdated.insert(origin.clone());
+    }
+
+    /// Makes the file of a zone that came from another node.
+    fn write_new(&mut self, origin: &Name, path: &Path, zone: &Zone) {
+        let target = zone.to_content();
+        match fresh(path, &target, marker_of(zone)) {
+            Ok(composed) => self.store(origin, path, composed),
+            Err(error) => self.cannot_write(origin, path, &error),
+        }
+    }
+
+    /// Writes the texts, the main file with its marker last, and takes the result for the file's state.
+    pub(super) fn store(&mut self, origin: &Name, path: &Path, composed: Composed) {
+        let Composed { texts, before, reading, .. } = composed;
+        let Ok(file) = &reading.parsed else { return };
+        // Before the text that names it: a file must not bear a marker that this node does not know.
+        self.keep_base(file.marker(), file.content());
+        self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
+        for source in reading.sources.iter().rev() {
+            let Some(text) = texts.get(&source.name) else { continue };
+            match write::exchange(&source.path, before.get(&source.name).map(Vec::as_slice), text) {
+                Ok(true) => {}
+                Ok(false) => return self.look_first(origin),
+                Err(error) => return self.cannot_write(origin, &source.path, &error),
+            }
+        }
+        let Some(entry) = self.entries.get_mut(origin) else { return };
+        entry.path = path.to_owned();
+        entry.accept(&reading, file);
+        entry.compare = false;
+        self.unwritten.remove(origin);
+        self.held.release(origin);
+        self.metrics.files_written.inc();
+        tracing::debug!(zone = %origin, serial = file.content().soa.serial, "a zone file was written back");
+        // Takes the signatures of the files as they now are, and sees whether somebody saved meanwhile.
+        self.look_again(origin, Duration::ZERO);
+    }
+
+    pub(super) fn cannot_write(&mut self, origin: &Name, path: &Path, error: &io::Error) {
+        let reason = format!(
+            "the zone has changed, but its file cannot be written: {error}; make the file and its directory writable"
+        );
+        self.hold(origin, path, Cause::Disk(reason.clone()), reason, Vec::new());
+        self.unwritten.insert(origin.clone());
+    }
+}
+
+/// The texts that make a file say `target`: patched, or, should that not give the target, written anew.
+pub(super) fn compose(
+    path: &Path,
+    file: &ZoneFile,
+    target: &ZoneContent,
+    marker: Option<Marker>,
+) -> io::Result<Composed> {
+    let texts: Texts = file.patch(target, marker).into_iter().collect();
+    let before: Texts = file.sources().map(|(name, text)| (name.to_owned(), text.to_vec())).collect();
+    let mut whole = before.clone();
+    whole.extend(texts.clone());
+    match proved(path, target, marker, whole) {
+        Some(reading) => Ok(Composed { texts, before, reading, anew: false }),
+        None => {
+            tracing::error!(file = %path.display(), "patching a zone file went wrong; it is written anew");
+            Ok(Composed { before, ..fresh(path, target, marker)? })
+        }
+    }
+}
+
+/// The text of a new file.
+pub(super) fn fresh(path: &Path, target: &ZoneContent, marker: Option<Marker>) -> io::Result<Composed> {
+    let texts = Texts::from([(path.to_string_lossy().into_owned(), render(target, marker))]);
+    match proved(path, target, marker, texts.clone()) {
+        Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, anew: true }),
+        None => Err(io::Error::other("the zone cannot be written as a master file; please report it")),
+    }
+}
+
+/// Reads the file as it will be; `None` if it would not say what it must. A file that says something else would be
+/// taken for a person's edit.
+fn proved(path: &Path, target: &ZoneContent, marker: Option<Marker>, texts: Texts) -> Option<Reading> {
+    let reading = assemble(path, &target.origin, &texts).ok()?;
+    let file = reading.parsed.as_ref().ok()?;
+    (file.content() == target && file.marker() == marker).then_some(reading)
+}
