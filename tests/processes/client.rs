@@ -13,7 +13,7 @@ use super::harness::run;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A question and what came back over UDP in time. Each comes from a port of its own.
-pub fn ask(at: SocketAddr, name: &str, rtype: RecordType) -> Option<Message> {
+pub(super) fn ask(at: SocketAddr, name: &str, rtype: RecordType) -> Option<Message> {
     static ID: AtomicU16 = AtomicU16::new(1);
     let id = ID.fetch_add(1, Ordering::Relaxed);
     let mut query = Message::new(id, MessageType::Query, OpCode::Query);
@@ -29,7 +29,7 @@ pub fn ask(at: SocketAddr, name: &str, rtype: RecordType) -> Option<Message> {
 }
 
 /// The rdata of the answers, sorted; nothing if there is no good answer.
-pub fn lookup(at: SocketAddr, name: &str, rtype: RecordType) -> Vec<String> {
+pub(super) fn lookup(at: SocketAddr, name: &str, rtype: RecordType) -> Vec<String> {
     let Some(message) = ask(at, name, rtype) else { return Vec::new() };
     let mut found: Vec<String> = message
         .answers
@@ -42,12 +42,12 @@ pub fn lookup(at: SocketAddr, name: &str, rtype: RecordType) -> Vec<String> {
 }
 
 /// The response code, if there was a response.
-pub fn rcode(at: SocketAddr, name: &str, rtype: RecordType) -> Option<ResponseCode> {
+pub(super) fn rcode(at: SocketAddr, name: &str, rtype: RecordType) -> Option<ResponseCode> {
     ask(at, name, rtype).map(|message| message.metadata.response_code)
 }
 
 /// What `dig` prints.
-pub fn dig(at: SocketAddr, arguments: &[&str]) -> String {
+pub(super) fn dig(at: SocketAddr, arguments: &[&str]) -> String {
     let (server, port) = (format!("@{}", at.ip()), at.port().to_string());
     let fixed = [server.as_str(), "-p", &port, "+norec", "+tries=2", "+time=5"];
     String::from_utf8_lossy(&run("dig", &[&fixed, arguments].concat()).stdout).into_owned()

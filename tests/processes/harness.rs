@@ -14,9 +14,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_grapevine");
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_grapevine");
 /// How long any fact is waited for. Facts take milliseconds; a machine that is busy with other tests takes longer.
-pub const DEADLINE: Duration = Duration::from_secs(45);
+pub(super) const DEADLINE: Duration = Duration::from_secs(45);
 /// The pause between two looks at a fact.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Where free ports are looked for: below the range from which the system gives out ports itself, so that nobody gets
@@ -26,8 +26,8 @@ const PORTS: std::ops::Range<u16> = 10_000..32_000;
 const LOG_SHOWN: usize = 60;
 
 /// The zone that most tests are about. Some of its lines are laid out as nobody but a person would.
-pub const ORIGIN: &str = "example.test";
-pub const ZONE: &str = "\
+pub(super) const ORIGIN: &str = "example.test";
+pub(super) const ZONE: &str = "\
 ; The zone of the example, tended by hand.
 $ORIGIN example.test.
 $TTL 1h
@@ -48,12 +48,12 @@ note    IN      TXT     \"first\"
 ";
 
 /// Looks until the fact is there, and gives it back.
-pub fn wait_for<T, E: Debug>(what: &str, look: impl FnMut() -> Result<T, E>) -> T {
+pub(super) fn wait_for<T, E: Debug>(what: &str, look: impl FnMut() -> Result<T, E>) -> T {
     wait_within(DEADLINE, what, look)
 }
 
 /// As [`wait_for`], with its own deadline.
-pub fn wait_within<T, E: Debug>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
+pub(super) fn wait_within<T, E: Debug>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
     let end = Instant::now() + limit;
     loop {
         match look() {
@@ -65,12 +65,12 @@ pub fn wait_within<T, E: Debug>(limit: Duration, what: &str, mut look: impl FnMu
 }
 
 /// Looks until it is so.
-pub fn until(what: &str, mut look: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut look: impl FnMut() -> bool) {
     wait_for(what, || if look() { Ok(()) } else { Err("not so") });
 }
 
 /// A loopback address that is free for UDP and TCP, and was given out by no other call.
-pub fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test processes that run side by side begin in different places.
     let offset = std::process::id() as u16 % 300 * 64;
@@ -84,12 +84,12 @@ pub fn free_address() -> SocketAddr {
 }
 
 /// A directory that is there as long as the test runs, with a key for the nodes in it.
-pub struct Scene {
+pub(super) struct Scene {
     directory: TempDir,
 }
 
 impl Scene {
-    pub fn new() -> Scene {
+    pub(super) fn new() -> Scene {
         let directory = tempfile::Builder::new().prefix("grapevine-test-").tempdir().expect("a temporary directory");
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         let scene = Scene { directory };
@@ -97,12 +97,12 @@ impl Scene {
         scene
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Makes a key file.
-    pub fn keygen(&self, name: &str) -> PathBuf {
+    pub(super) fn keygen(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         let output = run(PROGRAM, &["keygen", text(&path)]);
         assert!(output.status.success(), "{output:?}");
@@ -110,7 +110,7 @@ impl Scene {
     }
 
     /// A node with directories and ports of its own, not started yet.
-    pub fn node(&self, name: &str) -> Node {
+    pub(super) fn node(&self, name: &str) -> Node {
         let home = self.path(name);
         for part in ["zones", "data"] {
             fs::create_dir_all(home.join(part)).expect("the directory is ours");
@@ -130,7 +130,7 @@ impl Scene {
     }
 
     /// A running node that serves [`ZONE`].
-    pub fn serving_node(&self, name: &str) -> Node {
+    pub(super) fn serving_node(&self, name: &str) -> Node {
         let mut node = self.node(name);
         node.save(ORIGIN, ZONE);
         node.start();
@@ -139,34 +139,34 @@ impl Scene {
 }
 
 /// One node.
-pub struct Node {
-    pub name: String,
-    pub home: PathBuf,
-    pub zones: PathBuf,
-    pub data: PathBuf,
-    pub dns: SocketAddr,
-    pub gossip: SocketAddr,
-    pub key: Option<PathBuf>,
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) home: PathBuf,
+    pub(super) zones: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) dns: SocketAddr,
+    pub(super) gossip: SocketAddr,
+    pub(super) key: Option<PathBuf>,
     /// Further flags of `serve`.
-    pub flags: Vec<String>,
+    pub(super) flags: Vec<String>,
     /// The program with what stands before it.
-    pub wrapper: Vec<String>,
+    pub(super) wrapper: Vec<String>,
     process: Option<Child>,
 }
 
 impl Node {
-    pub fn flag(mut self, flag: &str, value: impl ToString) -> Node {
+    pub(super) fn flag(mut self, flag: &str, value: impl ToString) -> Node {
         self.flags.extend([flag.to_owned(), value.to_string()]);
         self
     }
 
-    pub fn joining(self, other: &Node) -> Node {
+    pub(super) fn joining(self, other: &Node) -> Node {
         let at = other.gossip;
         self.flag("--join", at)
     }
 
     /// Begins to run it and returns at once.
-    pub fn launch(&mut self) {
+    pub(super) fn launch(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("the log can be written");
         let mut command = self.command(&["serve", "--name", &self.name]);
@@ -182,12 +182,12 @@ impl Node {
     }
 
     /// Runs it, and returns when it says that it is up.
-    pub fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         self.launch();
         self.await_up();
     }
 
-    pub fn await_up(&mut self) {
+    pub(super) fn await_up(&mut self) {
         wait_for("the node to be up", || {
             assert!(self.ended().is_none(), "{} ended instead of serving:\n{}", self.name, self.log());
             let output = self.ctl(&["status", "--json"]);
@@ -196,13 +196,13 @@ impl Node {
     }
 
     /// Runs it and waits until it has ended: its exit code and what it said.
-    pub fn refuse(&mut self) -> (i32, String) {
+    pub(super) fn refuse(&mut self) -> (i32, String) {
         self.launch();
         self.await_end()
     }
 
     /// Waits until it has ended by itself: its exit code and what it said.
-    pub fn await_end(&mut self) -> (i32, String) {
+    pub(super) fn await_end(&mut self) -> (i32, String) {
         let status = wait_for("the process to end", || self.ended().ok_or_else(|| self.log()));
         self.process = None;
         (status.code().expect("it was not killed"), self.log())
@@ -212,32 +212,32 @@ impl Node {
         self.process.as_mut().expect("it was started").try_wait().expect("a child can be waited for")
     }
 
-    pub fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.process.is_some()
     }
 
     /// kill -9.
-    pub fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         process.kill().expect("a child can be killed");
         process.wait().expect("a child can be waited for");
     }
 
     /// SIGTERM, and waits for the end, which must be a good one.
-    pub fn terminate(&mut self) {
+    pub(super) fn terminate(&mut self) {
         self.signal("TERM");
         let (code, log) = self.await_end();
         assert_eq!(code, 0, "{} ended badly:\n{log}", self.name);
     }
 
     /// Sends a signal, named as kill(1) wants it.
-    pub fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let id = self.process.as_ref().expect("it runs").id().to_string();
         assert!(run("kill", &["-s", name, &id]).status.success());
     }
 
     /// Saves a zone file as `sed -i` and most editors do: written beside it and renamed.
-    pub fn save(&self, origin: &str, content: &str) {
+    pub(super) fn save(&self, origin: &str, content: &str) {
         let path = self.file(origin);
         let beside = self.zones.join(format!(".{origin}.saving"));
         fs::write(&beside, content).expect("the zone directory is ours");
@@ -245,62 +245,62 @@ impl Node {
     }
 
     /// Edits a zone file with `sed -i`.
-    pub fn sed(&self, origin: &str, script: &str) {
+    pub(super) fn sed(&self, origin: &str, script: &str) {
         let output = run("sed", &["-i", "-e", script, text(&self.file(origin))]);
         assert!(output.status.success(), "{output:?}");
     }
 
-    pub fn file(&self, origin: &str) -> PathBuf {
+    pub(super) fn file(&self, origin: &str) -> PathBuf {
         self.zones.join(format!("{origin}.zone"))
     }
 
-    pub fn read_file(&self, origin: &str) -> String {
+    pub(super) fn read_file(&self, origin: &str) -> String {
         fs::read_to_string(self.file(origin)).unwrap_or_default()
     }
 
     /// The program, set up to run from the node's directory and to know nothing of the tester's own settings.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.wrapper[0]);
         command.args(&self.wrapper[1..]).args(arguments).current_dir(&self.home).env_remove("GRAPEVINE_CONTROL");
         command
     }
 
     /// Asks the running node by the command line.
-    pub fn ctl(&self, arguments: &[&str]) -> Output {
+    pub(super) fn ctl(&self, arguments: &[&str]) -> Output {
         run(PROGRAM, &[arguments, &["--control", text(&self.data)]].concat())
     }
 
     /// As [`Node::ctl`]; it must succeed, and printed this.
-    pub fn told(&self, arguments: &[&str]) -> String {
+    pub(super) fn told(&self, arguments: &[&str]) -> String {
         let output = self.ctl(arguments);
         assert!(output.status.success(), "{arguments:?} on {}: {}", self.name, said(&output));
         String::from_utf8(output.stdout).expect("the command line speaks UTF-8")
     }
 
-    pub fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         serde_json::from_str(&self.told(&["status", "--json"])).expect("the status is JSON")
     }
 
     /// What the status says of a zone.
-    pub fn zone(&self, origin: &str) -> Option<Value> {
+    pub(super) fn zone(&self, origin: &str) -> Option<Value> {
         let fqdn = format!("{}.", origin.trim_end_matches('.'));
         let status = self.status();
         status["zones"].as_array().expect("a list").iter().find(|zone| zone["origin"] == fqdn.as_str()).cloned()
     }
 
     /// The state of each member by name, this node included.
-    pub fn members(&self) -> Vec<(String, String)> {
+    pub(super) fn members(&self) -> Vec<(String, String)> {
         let status = self.status();
         let members = status["members"].as_array().expect("a list").iter();
         members.map(|member| (word(&member["name"]), word(&member["state"]))).collect()
     }
 
-    pub fn sees_alive(&self, count: usize) -> bool {
+    pub(super) fn sees_alive(&self, count: usize) -> bool {
         self.members().iter().filter(|(_, state)| state == "alive").count() == count
     }
 
     /// A counter of `grapevine metrics`.
-    pub fn metric(&self, name: &str) -> u64 {
+    pub(super) fn metric(&self, name: &str) -> u64 {
         let page = self.told(&["metrics"]);
         let value = page.lines().find_map(|line| line.strip_prefix(&format!("grapevine_{name} ")));
         value.unwrap_or_else(|| panic!("there is no metric {name}:\n{page}")).parse().expect("a number")
@@ -310,12 +310,12 @@ impl Node {
         self.home.join("log")
     }
 
-    pub fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// Forgets what it has said so far.
-    pub fn clear_log(&self) {
+    pub(super) fn clear_log(&self) {
         File::create(self.log_path()).expect("the log can be written");
     }
 }
@@ -337,28 +337,28 @@ impl Drop for Node {
 }
 
 /// Runs a program to its end.
-pub fn run(program: &str, arguments: &[&str]) -> Output {
+pub(super) fn run(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).env_remove("GRAPEVINE_CONTROL").stdin(Stdio::null());
     command.output().unwrap_or_else(|error| panic!("{program}: {error}; is it installed? scripts/setup test"))
 }
 
 /// All that a command said.
-pub fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
 /// A path as an argument.
-pub fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
 }
 
 /// A JSON string.
-pub fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
 }
 
 /// Whether the tests may do what only the superuser may.
-pub fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     String::from_utf8_lossy(&run("id", &["-u"]).stdout).trim() == "0"
 }

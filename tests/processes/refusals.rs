@@ -24,10 +24,9 @@ fn assert_says(message: &str, words: &[&str]) {
     assert!(!message.contains("a fault of the program"), "{message}");
 }
 
-/// The node is refused with this exit code, and says all of these words.
+/// The node ended with this exit code, and said all of these words.
 #[track_caller]
-fn assert_refused(node: &mut Node, code: i32, words: &[&str]) {
-    let (actual, message) = node.refuse();
+fn assert_refused((actual, message): (i32, String), code: i32, words: &[&str]) {
     assert_eq!(actual, code, "{message}");
     assert_says(&message, words);
 }
@@ -44,7 +43,7 @@ fn the_second_node_on_a_gossip_address_says_so_and_ends() {
     let first = scene.serving_node("first");
     let mut second = scene.node("second").joining(&first);
     second.gossip = first.gossip;
-    assert_refused(&mut second, NO, &[&first.gossip.to_string(), "another process has it", "choose another port"]);
+    assert_refused(second.refuse(), NO, &[&first.gossip.to_string(), "another process has it", "choose another port"]);
     assert!(serves_the_example(&first));
 }
 
@@ -54,7 +53,7 @@ fn the_second_node_of_a_name_says_so_and_ends_and_the_first_goes_on() {
     let first = scene.serving_node("first");
     let mut second = scene.node("second").joining(&first);
     second.name = "first".to_owned();
-    assert_refused(&mut second, NO, &["node name first is in use", &first.gossip.to_string(), "a name of its own"]);
+    assert_refused(second.refuse(), NO, &["node name first is in use", &first.gossip.to_string(), "a name of its own"]);
     assert!(serves_the_example(&first));
     assert_eq!(first.status()["name"], "first");
     until("the first to be alone again", || first.sees_alive(1));
@@ -82,7 +81,7 @@ fn a_data_directory_belongs_to_one_process() {
     let mut second = scene.node("second");
     second.data = first.data.clone();
     let holder = first.status()["process"]["pid"].to_string();
-    assert_refused(&mut second, NO, &[text(&first.data), "in use by another grapevine", &holder, "--data"]);
+    assert_refused(second.refuse(), NO, &[text(&first.data), "in use by another grapevine", &holder, "--data"]);
     assert!(serves_the_example(&first));
 }
 
@@ -91,11 +90,11 @@ fn a_taken_dns_port_is_named_for_udp_and_for_tcp() {
     let scene = Scene::new();
     let mut node = scene.node("node");
     let udp = UdpSocket::bind(node.dns).expect("it is free");
-    assert_refused(&mut node, NO, &[&format!("{}/udp", node.dns), "another process has it", "ss -lnp"]);
+    assert_refused(node.refuse(), NO, &[&format!("{}/udp", node.dns), "another process has it", "ss -lnp"]);
     drop(udp);
     let _tcp = TcpListener::bind(node.dns).expect("it is free");
     node.clear_log();
-    assert_refused(&mut node, NO, &[&format!("{}/tcp", node.dns), "another process has it", "ss -lnp"]);
+    assert_refused(node.refuse(), NO, &[&format!("{}/tcp", node.dns), "another process has it", "ss -lnp"]);
 }
 
 #[test]
@@ -103,10 +102,10 @@ fn an_address_of_another_machine_is_refused() {
     let scene = Scene::new();
     let mut node = scene.node("node");
     node.dns = "192.0.2.53:5300".parse().expect("an address");
-    assert_refused(&mut node, NO, &["192.0.2.53:5300", "no interface of this machine"]);
+    assert_refused(node.refuse(), NO, &["192.0.2.53:5300", "no interface of this machine"]);
     let mut node = scene.node("other");
     node.gossip = "192.0.2.53:7946".parse().expect("an address");
-    assert_refused(&mut node, NO, &["192.0.2.53:7946", "this machine has no such address"]);
+    assert_refused(node.refuse(), NO, &["192.0.2.53:7946", "this machine has no such address"]);
 }
 
 // -- directories --
@@ -140,19 +139,19 @@ fn directories_that_cannot_be_used_are_named() {
     for (name, mode) in [("closed", 0o000), ("unwritable", 0o555)] {
         let mut node = unprivileged(&scene, &format!("data-{name}"));
         set_mode(&node.data, mode);
-        assert_refused(&mut node, NO, &[text(&node.data), "Permission denied", "--data"]);
+        assert_refused(node.refuse(), NO, &[text(&node.data), "Permission denied", "--data"]);
         set_mode(&node.data, 0o755);
     }
     let mut node = unprivileged(&scene, "zones-closed");
     set_mode(&node.zones, 0o000);
-    assert_refused(&mut node, NO, &[text(&node.zones), "Permission denied"]);
+    assert_refused(node.refuse(), NO, &[text(&node.zones), "Permission denied"]);
     set_mode(&node.zones, 0o755);
     let mut node = unprivileged(&scene, "nowhere");
     node.zones = scene.path("key").join("zones");
-    assert_refused(&mut node, NO, &[text(&node.zones), "zone directory"]);
+    assert_refused(node.refuse(), NO, &[text(&node.zones), "zone directory"]);
     let mut node = unprivileged(&scene, "a-file");
     node.zones = scene.path("key");
-    assert_refused(&mut node, USAGE, &[text(&node.zones), "is a file", "--zones"]);
+    assert_refused(node.refuse(), USAGE, &[text(&node.zones), "is a file", "--zones"]);
 }
 
 #[test]
@@ -165,7 +164,7 @@ fn a_key_file_that_cannot_be_read_is_named() {
     if is_root() {
         assert!(run("chown", &["0:0", text(&closed)]).status.success());
     }
-    assert_refused(&mut node, USAGE, &["--key-file", text(&closed), "Permission denied"]);
+    assert_refused(node.refuse(), USAGE, &["--key-file", text(&closed), "Permission denied"]);
 }
 
 // -- what is on disk --
@@ -190,13 +189,15 @@ fn a_damaged_database_is_refused_and_a_node_without_it_starts_anew() {
     let path = database(&node);
     let mut bytes = fs::read(&path).expect("the database");
     // Every page but the first, which says what the file is.
-    bytes.chunks_mut(4096).skip(1).for_each(|page| page[page.len() / 2..].iter_mut().for_each(|byte| *byte ^= 0x55));
+    for page in bytes.chunks_mut(4096).skip(1) {
+        page.iter_mut().skip(2048).for_each(|byte| *byte ^= 0x55);
+    }
     fs::write(&path, &bytes).expect("the file is ours");
-    assert_refused(&mut node, NO, &[text(&path), "is damaged", "move the file aside"]);
+    assert_refused(node.refuse(), NO, &[text(&path), "is damaged", "move the file aside"]);
     assert_eq!(fs::read(&path).expect("the database"), bytes, "nothing was changed");
     fs::write(&path, &bytes[..bytes.len() / 2]).expect("the file is ours");
     node.clear_log();
-    assert_refused(&mut node, NO, &[text(&path), "is damaged", "move the file aside"]);
+    assert_refused(node.refuse(), NO, &[text(&path), "is damaged", "move the file aside"]);
     fs::rename(&path, scene.path("aside")).expect("the file is ours");
     node.start();
     assert!(serves_the_example(&node));
@@ -209,7 +210,7 @@ fn a_file_that_is_no_store_of_grapevines_is_left_alone() {
         let mut node = scene.node(name);
         let path = database(&node);
         fs::write(&path, content).expect("the file is ours");
-        assert_refused(&mut node, NO, &[text(&path), "is not a grapevine store", "move it aside"]);
+        assert_refused(node.refuse(), NO, &[text(&path), "is not a grapevine store", "move it aside"]);
         assert_eq!(fs::read(&path).expect("the file"), content);
     }
     let mut node = scene.node("other-program");
@@ -219,14 +220,15 @@ fn a_file_that_is_no_store_of_grapevines_is_left_alone() {
     write.open_table(TableDefinition::<u64, u64>::new("theirs")).expect("a table").insert(1, 2).expect("a row");
     write.commit().expect("it fits");
     drop(other);
-    assert_refused(&mut node, NO, &[text(&path), "is not a grapevine store"]);
+    assert_refused(node.refuse(), NO, &[text(&path), "is not a grapevine store"]);
 }
 
 #[test]
 fn a_database_of_another_format_is_refused_with_the_way_out() {
     let scene = Scene::new();
     let mut node = used_node(&scene);
-    for (format, words) in [(1_000_000u32, ["newer grapevine", "upgrade this node"]), (0, ["older grapevine", "move"])] {
+    for (format, words) in [(1_000_000u32, ["newer grapevine", "upgrade this node"]), (0, ["older grapevine", "move"])]
+    {
         let meta = TableDefinition::<&str, &[u8]>::new("grapevine");
         let database = Database::create(database(&node)).expect("the node's database");
         let write = database.begin_write().expect("a transaction");
@@ -234,7 +236,7 @@ fn a_database_of_another_format_is_refused_with_the_way_out() {
         write.commit().expect("it fits");
         drop(database);
         node.clear_log();
-        assert_refused(&mut node, NO, &words);
+        assert_refused(node.refuse(), NO, &words);
     }
 }
 
@@ -246,7 +248,11 @@ fn gossip_beyond_loopback_wants_a_key() {
     let mut node = scene.node("node").flag("--advertise", "192.0.2.1:7946");
     node.key = None;
     node.gossip.set_ip([0, 0, 0, 0].into());
-    assert_refused(&mut node, USAGE, &["--gossip", "without a key", "grapevine keygen", "--key-file", "--insecure"]);
+    assert_refused(
+        node.refuse(),
+        USAGE,
+        &["--gossip", "without a key", "grapevine keygen", "--key-file", "--insecure"],
+    );
     // With loopback no key is needed.
     let mut node = scene.node("local");
     node.key = None;
