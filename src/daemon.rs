@@ -51,7 +51,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn start_logging(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.level).context("the log level")?;
+    // hickory-server reports every query at info; a person who wants that can say so in the level.
+    let level = format!("hickory_server=warn,{}", config.level);
+    let filter = tracing_subscriber::EnvFilter::try_new(level).context("the log level")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let result = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
@@ -280,6 +282,7 @@ fn shown(held: &files::Held) -> admin::Held {
         path: diagnostic.path.clone(),
         line: diagnostic.line,
         column: diagnostic.column,
+        level: diagnostic.level.to_string(),
         message: diagnostic.message.clone(),
     });
     admin::Held {

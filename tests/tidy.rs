@@ -35,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // `Write` is what the node wants kept: the loop hands it on to the store.
     ("gossip", &["node", "replica::Write", "metrics", "codec", "zone"]),
     ("serve", &["answer", "zone", "metrics"]),
-    ("files", &["master", "replica", "node", "zone", "metrics"]),
+    ("files", &["master", "replica", "node", "zone", "codec", "metrics"]),
     ("store", &["replica", "zone", "codec", "metrics"]),
     ("admin", &["node", "zone", "metrics"]),
     ("node", &["membership", "replica", "zone", "codec"]),
@@ -48,13 +48,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The command line runs the daemon and asks it, checks files, makes keys and prints what it is told of a node. It has no
-/// business with the rest of gossip and of the node.
-const CLI_SEES: [&str; 12] = [
+/// business with the rest of files, of gossip and of the node.
+const CLI_SEES: [&str; 13] = [
     "daemon",
     "config",
     "admin",
     "master",
     "zone",
+    "files::origin_of",
     "gossip::ClusterKey",
     "gossip::Keyring",
     "gossip::KeyError",

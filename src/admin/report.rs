@@ -55,13 +55,13 @@ pub struct Held {
     pub reason: String,
     /// Whether `grapevine zone approve` lets it through; a file with errors has to be mended instead.
     pub approvable: bool,
-    /// The errors, each with its place.
+    /// What is wrong in it, each with its place.
     pub diagnostics: Vec<HeldDiagnostic>,
     /// Since when, milliseconds since 1970.
     pub since_ms: u64,
 }
 
-/// One error in a held file.
+/// One finding in a held file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeldDiagnostic {
     /// The file, which may be an included one.
@@ -70,6 +70,8 @@ pub struct HeldDiagnostic {
     pub line: u32,
     /// The character in the line, counted from 1.
     pub column: u32,
+    /// `error` or `warning`.
+    pub level: String,
     /// What is wrong and what would be right.
     pub message: String,
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use crate::admin::ClientError;
 
-/// The exit codes, for scripts to rely on. They stand in `--help` ([`Exit::HELP`]) and in the README.
+/// The exit codes, for scripts to rely on. They stand in `--help` and in the README.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     /// Done, or yes.

@@ -68,17 +68,14 @@ pub(super) fn render_held(held: &[Held], now_ms: u64) -> String {
         let mut add = |line: std::fmt::Arguments<'_>| {
             text.write_fmt(line).and_then(|()| text.write_char('\n')).expect("writing to a string does not fail");
         };
-        let since = ago(file.since_ms, now_ms);
-        add(format_args!("\nheld: {}, saved {since}; the zone as it was keeps serving", file.path.display()));
+        add(format_args!("\nheld {}: {}", ago(file.since_ms, now_ms), file.path.display()));
         add(format_args!("  {}", file.reason));
         for found in &file.diagnostics {
-            add(format_args!("  {}:{}:{}: {}", found.path, found.line, found.column, found.message));
-        }
-        if file.approvable {
-            let origin = &file.origin;
-            add(format_args!(
-                "  to take it over: grapevine zone approve {origin}; to undo it: grapevine zone reject {origin}"
-            ));
+            let line = format!("{}:{}:{}: {}: {}", found.path, found.line, found.column, found.level, found.message);
+            // The reason may quote the first of them.
+            if !file.reason.contains(&line) {
+                add(format_args!("  {line}"));
+            }
         }
     }
     text

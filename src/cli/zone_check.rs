@@ -9,11 +9,9 @@ use serde::Serialize;
 use super::control::JsonArgs;
 use super::exit::{Exit, Failure};
 use super::output::{print, print_json};
+use crate::files::origin_of;
 use crate::master::{Diagnostic, Level, ZoneFile};
 use crate::zone::Name;
-
-/// What a zone file's name ends in.
-const SUFFIX: &str = ".zone";
 
 /// Checks zone files without a daemon and shows everything that is wrong with them
 #[derive(clap::Args, Debug)]
@@ -67,20 +65,15 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             Failure::say(Exit::No, format_args!("cannot read the directory {}: {error}", path.display()))
         })?;
         let mut found: Vec<PathBuf> =
-            entries.into_iter().map(|entry| entry.path()).filter(|path| is_zone_file(path)).collect();
+            entries.into_iter().map(|entry| entry.path()).filter(|path| origin_of(path).is_some()).collect();
         if found.is_empty() {
-            let message = format!("{} has no *{SUFFIX} files", path.display());
+            let message = format!("{} has no *.zone files", path.display());
             return Err(Failure::say(Exit::No, message));
         }
         found.sort();
         files.append(&mut found);
     }
     Ok(files)
-}
-
-fn is_zone_file(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(SUFFIX) && !name.starts_with('.')
 }
 
 fn check(path: &Path, origin: Option<&Name>) -> Checked {
@@ -93,7 +86,7 @@ fn check(path: &Path, origin: Option<&Name>) -> Checked {
         unreadable: None,
         diagnostics: Vec::new(),
     };
-    let origin = match origin.map_or_else(|| origin_of(path), |origin| Ok(origin.clone())) {
+    let origin = match origin.map_or_else(|| origin_by_name(path), |origin| Ok(origin.clone())) {
         Ok(origin) => origin,
         Err(reason) => return Checked { unreadable: Some(reason), ..checked },
     };
@@ -115,13 +108,12 @@ fn check(path: &Path, origin: Option<&Name>) -> Checked {
     checked
 }
 
-fn origin_of(path: &Path) -> Result<Name, String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match name.strip_suffix(SUFFIX) {
-        Some(origin) if !origin.is_empty() => origin.parse().map_err(|error| {
-            format!("its name gives no origin ({error}): name it <origin>{SUFFIX}, or say --origin NAME")
-        }),
-        _ => Err(format!("its name gives no origin: name it <origin>{SUFFIX}, or say --origin NAME")),
+fn origin_by_name(path: &Path) -> Result<Name, String> {
+    let advice = "name it <origin>.zone, or say --origin NAME";
+    match origin_of(path) {
+        Some(Ok(origin)) => Ok(origin),
+        Some(Err(reason)) => Err(format!("{reason}: {advice}")),
+        None => Err(format!("its name gives no origin: {advice}")),
     }
 }
 

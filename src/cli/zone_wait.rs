@@ -46,7 +46,7 @@ pub(super) fn run(args: &ZoneWaitArgs) -> Result<Exit, Failure> {
     };
     if !report.reached {
         let limit = humantime::format_duration(args.timeout);
-        return Err(Failure::say(Exit::No, format_args!("{} is not so after {limit}: {state}", args.origin)));
+        return Err(Failure::say(Exit::No, format_args!("waited {limit} in vain for {}: {state}", args.origin)));
     }
     print(&format!("{}: {state}\n", args.origin))?;
     Ok(Exit::Ok)

@@ -33,7 +33,7 @@ const TEXT: &str = "text";
 /// Longer texts are not kept: nobody keeps comments in millions of records.
 const MAX_TEXT: usize = 8 << 20;
 
-/// Bytes of the checksum before each base.
+/// Bytes of the checksum before each file's content.
 const CHECKSUM: usize = 8;
 
 /// The bases of all zones.
@@ -83,7 +83,7 @@ impl Bases {
     pub(super) fn put_text(&self, origin: &Name, text: Option<&[u8]>) {
         let path = self.directory(origin).join(TEXT);
         let result = match text.filter(|text| text.len() <= MAX_TEXT) {
-            Some(text) => write::replace(&path, &lz4_flex::compress_prepend_size(text)),
+            Some(text) => write::replace_soon(&path, &seal(lz4_flex::compress_prepend_size(text))),
             None => match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
@@ -96,7 +96,8 @@ impl Bases {
 
     /// The text of a zone's file as it was taken over or written last.
     pub(super) fn text(&self, origin: &Name) -> Option<Vec<u8>> {
-        lz4_flex::decompress_size_prepended(&fs::read(self.directory(origin).join(TEXT)).ok()?).ok()
+        let bytes = fs::read(self.directory(origin).join(TEXT)).ok()?;
+        lz4_flex::decompress_size_prepended(open(&bytes)?).ok()
     }
 
     /// Forgets a zone.
@@ -142,24 +143,28 @@ impl Bases {
 
 fn encode(content: &ZoneContent) -> Vec<u8> {
     let records: Vec<Record> = content.records().collect();
-    let packed = lz4_flex::compress_prepend_size(&codec::encode(&(&content.origin, &content.soa, records)));
-    let mut bytes = checksum(&packed).to_vec();
-    bytes.extend_from_slice(&packed);
-    bytes
+    seal(lz4_flex::compress_prepend_size(&codec::encode(&(&content.origin, &content.soa, records))))
 }
 
 fn decode(bytes: &[u8]) -> Option<ZoneContent> {
-    let (sum, packed) = bytes.split_at_checked(CHECKSUM)?;
-    if sum != checksum(packed) {
-        return None;
-    }
     let (origin, soa, records): (Name, Soa, Vec<Record>) =
-        codec::decode_own(&lz4_flex::decompress_size_prepended(packed).ok()?).ok()?;
+        codec::decode_own(&lz4_flex::decompress_size_prepended(open(bytes)?).ok()?).ok()?;
     let mut content = ZoneContent::new(origin, soa);
     for record in records {
         content.add(record);
     }
     Some(content)
+}
+
+/// Puts a checksum before the bytes.
+fn seal(packed: Vec<u8>) -> Vec<u8> {
+    [&checksum(&packed)[..], &packed].concat()
+}
+
+/// The bytes after their checksum; `None` if they are not what was written.
+fn open(bytes: &[u8]) -> Option<&[u8]> {
+    let (sum, packed) = bytes.split_at_checked(CHECKSUM)?;
+    (sum == checksum(packed)).then_some(packed)
 }
 
 fn checksum(packed: &[u8]) -> [u8; CHECKSUM] {

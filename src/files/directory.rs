@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use super::bases::Bases;
-use super::entry::{Entry, places};
+use super::entry::Entry;
 use super::held::{Cause, HeldFiles};
-use super::read::{Reading, Unread, read, still};
-use super::save::{Situation, Step, is_replicated};
+use super::read::{Reading, Unread, read};
+use super::save::is_replicated;
 use super::watcher::Kind;
-use super::{FilesError, origin, scan, write};
-use crate::master::Diagnostic;
+use super::{FilesError, origin, scan};
 use crate::metrics::Metrics;
 use crate::node::Command;
 use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
@@ -155,7 +154,7 @@ impl ZoneFiles {
         }
     }
 
-    fn directory_trouble(&mut self, error: &io::Error) {
+    pub(super) fn directory_trouble(&mut self, error: &io::Error) {
         let reason = format!(
             "the zone directory cannot be read: {error}; saves are not seen until it can, nothing is deleted, and every \
              zone is served as it was"
@@ -169,9 +168,10 @@ impl ZoneFiles {
     pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
         let sources = self.entries.values().flat_map(|entry| &entry.sources);
         sources
-            .flat_map(|source| places(&source.path))
-            .filter_map(|path| path.parent().map(Path::to_owned))
-            .chain([self.directory.clone()])
+            .flat_map(|source| &source.places)
+            .filter_map(|path| path.parent())
+            .chain([self.directory.as_path()])
+            .map(Path::to_owned)
             .collect()
     }
 
@@ -185,7 +185,7 @@ impl ZoneFiles {
         }
         let now = Instant::now();
         for (origin, entry) in &self.entries {
-            if entry.path != path && !entry.consists_of(path) {
+            if !entry.consists_of(path) {
                 continue;
             }
             match kind {
@@ -204,220 +204,6 @@ impl ZoneFiles {
     /// The zone as it is published, if it is replicated.
     pub(super) fn served(&self, origin: &Name) -> Option<Arc<Zone>> {
         self.zones.get(origin).filter(|zone| is_replicated(zone)).cloned()
-    }
-
-    /// Looks at a file that is due. Returns the command that it asks for, if any.
-    pub(super) fn look(&mut self, origin: &Name) -> Option<Ask> {
-        let entry = self.entries.get_mut(origin)?;
-        let path = entry.path.clone();
-        if let Some(sources) = entry.dealt.and_then(|hash| still(&entry.sources, hash)) {
-            entry.sources = sources;
-            self.found_again(origin);
-            return None;
-        }
-        match read(&path, origin) {
-            Err(Unread::Missing) => self.missing(origin),
-            Err(Unread::Moving) => self.look_again(origin, SETTLE),
-            Err(Unread::Failed(error)) => self.hold_unreadable(origin, &path, &error),
-            Ok(reading) => {
-                entry.sources.clone_from(&reading.sources);
-                if entry.dealt != Some(reading.hash) {
-                    entry.missing_since = None;
-                    return self.saved(origin, reading);
-                }
-                self.found_again(origin);
-            }
-        }
-        None
-    }
-
-    /// A file is as it was when it was last dealt with; it may have been away, or unreadable, meanwhile.
-    fn found_again(&mut self, origin: &Name) {
-        let Some(entry) = self.entries.get_mut(origin) else { return };
-        if entry.missing_since.take().is_some() {
-            self.outdated.insert(origin.clone());
-        }
-        if matches!(self.held.cause(origin), Some(Cause::Missing | Cause::Disk(_))) && !self.unwritten.contains(origin)
-        {
-            self.held.release(origin);
-            self.outdated.insert(origin.clone());
-        }
-    }
-
-    /// A file has another state than the one dealt with last.
-    fn saved(&mut self, origin: &Name, reading: Reading) -> Option<Ask> {
-        let entry = self.entries.get_mut(origin)?;
-        let path = entry.path.clone();
-        let file = match &reading.parsed {
-            Ok(file) => file,
-            Err(_) if entry.suspect != Some(reading.hash) => {
-                entry.suspect = Some(reading.hash);
-                self.look_again(origin, SETTLE);
-                return None;
-            }
-            Err(diagnostics) => {
-                entry.dealt = Some(reading.hash);
-                self.hold_errors(origin, &path, diagnostics.clone());
-                return None;
-            }
-        };
-        let served = self.zones.get(origin).filter(|zone| is_replicated(zone)).cloned();
-        let base = self.bases.get(origin, file.marker());
-        let step = Situation {
-            file,
-            hash: reading.hash,
-            approved: entry.approved,
-            base: base.as_ref(),
-            known: self.bases.knows(origin),
-            served: served.as_deref(),
-            offered: self.offered.get(origin),
-            note: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        }
-        .step();
-        match step {
-            Step::Same => self.accept(origin, &reading, 0),
-            Step::Ask(command) => return Some(Ask { origin: origin.clone(), reading, command }),
-            Step::Hold(cause, reason) => {
-                entry.dealt = Some(reading.hash);
-                self.hold(origin, &path, cause, reason, Vec::new());
-            }
-            Step::KeepAside => self.keep_aside(origin, &reading),
-        }
-        None
-    }
-
-    /// A file says something that is part of the zone from now on, or was before; `serial` is the zone's with it.
-    pub(super) fn accept(&mut self, origin: &Name, reading: &Reading, serial: u64) {
-        let (Some(entry), Ok(file)) = (self.entries.get_mut(origin), &reading.parsed) else { return };
-        entry.accept(reading, file);
-        entry.applied = entry.applied.max(serial);
-        entry.compare = true;
-        self.keep_base(file.marker(), file.content());
-        self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
-        self.offered.remove(origin);
-        self.deferred.remove(origin);
-        self.doubted.remove(origin);
-        self.held.release(origin);
-        self.outdated.insert(origin.clone());
-    }
-
-    /// Keeps a base. Without one a later save is compared with the zone as it is served then.
-    pub(super) fn keep_base(&self, marker: Option<crate::master::Marker>, content: &ZoneContent) {
-        if self.bases.get(&content.origin, marker).as_ref() == Some(content) {
-            return;
-        }
-        if let Err(error) = self.bases.put(marker, content) {
-            tracing::warn!(zone = %content.origin, %error, "cannot keep what a zone file said; an open editor may undo others' edits");
-        }
-    }
-
-    /// The cluster's zone wins over a file that was never part of it.
-    fn keep_aside(&mut self, origin: &Name, reading: &Reading) {
-        let (Some(entry), Ok(file)) = (self.entries.get(origin), &reading.parsed) else { return };
-        let path = entry.path.clone();
-        let copies: io::Result<Vec<String>> = file
-            .sources()
-            .map(|(name, text)| Ok(write::copy_aside(Path::new(name), text, "orig")?.display().to_string()))
-            .collect();
-        match copies {
-            Ok(kept) => {
-                tracing::warn!(
-                    zone = %origin, kept = kept.join(", "),
-                    "the cluster has this zone with other content, which wins; the local file is kept aside, take from it what is needed"
-                );
-                self.accept(origin, reading, 0);
-            }
-            Err(error) => {
-                let reason = format!(
-                    "the cluster's zone differs, and the file cannot be kept aside before it is replaced: {error}"
-                );
-                self.hold(origin, &path, Cause::Refused(reason.clone()), reason, Vec::new());
-                self.look_again(origin, RETRY);
-            }
-        }
-    }
-
-    /// A file is not where it was.
-    fn missing(&mut self, origin: &Name) {
-        // Without its directory a file is not missing: nothing is known of it.
-        if let Err(error) = fs::read_dir(&self.directory) {
-            return self.directory_trouble(&error);
-        }
-        if !self.bases.knows(origin) {
-            self.entries.remove(origin);
-            self.deferred.remove(origin);
-            self.held.release(origin);
-            return;
-        }
-        let served = self.served(origin).is_some();
-        let Some(entry) = self.entries.get_mut(origin) else { return };
-        let since = *entry.missing_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < SETTLE {
-            self.look_again(origin, SETTLE);
-        } else if served {
-            entry.dealt = None;
-            let path = entry.path.clone();
-            let reason = format!(
-                "the file is missing, the zone is served as it was; to delete the zone on every node: \
-                 `grapevine zone approve {origin}`, to restore the file: `grapevine zone reject {origin}`"
-            );
-            self.hold(origin, &path, Cause::Missing, reason, Vec::new());
-        }
-    }
-
-    /// A zone was deleted: its file goes aside, so that nothing of it comes back by itself.
-    pub(super) fn deleted(&mut self, origin: &Name) {
-        let path = match self.entries.remove(origin) {
-            Some(entry) => entry.path,
-            None => self.directory.join(origin::file_name(origin)),
-        };
-        match write::move_aside(&path, "deleted") {
-            Ok(aside) => {
-                tracing::info!(zone = %origin, kept = %aside.display(), "the zone was deleted, its file is kept aside")
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::info!(zone = %origin, "the zone was deleted")
-            }
-            Err(error) => {
-                tracing::error!(zone = %origin, file = %path.display(), %error, "the zone was deleted, but its file cannot be moved aside");
-            }
-        }
-        self.bases.forget(origin);
-        self.seen.remove(origin);
-        self.due.remove(origin);
-        self.deferred.remove(origin);
-        self.outdated.remove(origin);
-        self.unwritten.remove(origin);
-        self.doubted.remove(origin);
-        self.held.release(origin);
-    }
-
-    pub(super) fn hold_errors(&mut self, origin: &Name, path: &Path, diagnostics: Vec<Diagnostic>) {
-        let first = diagnostics.iter().find(|diagnostic| diagnostic.level == crate::master::Level::Error);
-        let reason = match first {
-            Some(first) => format!("{first}; mend it and save, the zone is served as it was until then"),
-            None => "the file says nothing; the zone is served as it was".to_owned(),
-        };
-        self.hold(origin, path, Cause::Errors, reason, diagnostics);
-    }
-
-    fn hold_unreadable(&mut self, origin: &Name, path: &Path, error: &io::Error) {
-        let reason = format!("the file cannot be read: {error}; the zone is served as it was");
-        self.hold(origin, path, Cause::Disk(reason.clone()), reason, Vec::new());
-    }
-
-    pub(super) fn hold(
-        &mut self,
-        origin: &Name,
-        path: &Path,
-        cause: Cause,
-        reason: String,
-        diagnostics: Vec<Diagnostic>,
-    ) {
-        if self.held.hold(origin, path, cause, reason.clone(), diagnostics) {
-            self.metrics.files_held.inc();
-            tracing::warn!(zone = %origin, file = %path.display(), reason, "a zone file is held");
-        }
     }
 }
 

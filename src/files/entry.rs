@@ -62,9 +62,9 @@ impl Entry {
             })
     }
 
-    /// Whether a text of the file is at this path, whose directory is free of links.
+    /// Whether a text of the file is at this path, as the system names it.
     pub(super) fn consists_of(&self, path: &Path) -> bool {
-        self.sources.iter().any(|source| places(&source.path).any(|place| place == path))
+        self.path == path || self.sources.iter().any(|source| source.places.iter().any(|place| place == path))
     }
 
     /// Notes that the state of a reading agrees with a version of the zone.
@@ -77,15 +77,4 @@ impl Entry {
         self.suspect = None;
         self.approved = None;
     }
-}
-
-/// Where the directory entries of a file are as the system names them: its own, and that of the file it links to.
-pub(super) fn places(path: &Path) -> impl Iterator<Item = PathBuf> {
-    let own = path
-        .parent()
-        .and_then(|directory| directory.canonicalize().ok())
-        .zip(path.file_name())
-        .map(|(directory, name)| directory.join(name));
-    let target = path.canonicalize().ok().filter(|target| Some(target) != own.as_ref());
-    own.into_iter().chain(target)
 }

@@ -129,6 +129,11 @@ impl HeldFiles {
         true
     }
 
+    /// Whether the directory cannot be read.
+    pub(super) fn directory_is_lost(&self) -> bool {
+        self.directory.is_some()
+    }
+
     fn show(&self) {
         let list: Vec<Held> = self.directory.iter().chain(self.held.values().map(|(_, held)| held)).cloned().collect();
         self.shown.send_if_modified(|shown| {

@@ -3,6 +3,7 @@
 use super::directory::{Ask, RETRY, ZoneFiles};
 use super::held::Cause;
 use crate::node::{Applied, Command, CommandError};
+use crate::zone::ZoneContent;
 
 impl ZoneFiles {
     /// Draws the consequences of the node's answer.
@@ -53,6 +54,7 @@ fn changes(command: &Command) -> usize {
     match command {
         Command::Edit(edit) => edit.changes.len(),
         Command::Create { content, .. } => content.record_count(),
-        Command::Import(_) | Command::Delete { .. } => 0,
+        Command::Import(contents) => contents.iter().map(ZoneContent::record_count).sum(),
+        Command::Delete { .. } => 0,
     }
 }

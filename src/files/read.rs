@@ -65,6 +65,20 @@ pub(super) struct SourceFile {
     pub path: PathBuf,
     /// `None` if it was not read from there.
     pub signature: Option<Signature>,
+    /// Where its directory entries are as the system names them: its own, and that of the file it links to.
+    pub places: Vec<PathBuf>,
+}
+
+impl SourceFile {
+    fn new(name: String, path: PathBuf, signature: Option<Signature>) -> SourceFile {
+        let own = path
+            .parent()
+            .and_then(|directory| directory.canonicalize().ok())
+            .zip(path.file_name())
+            .map(|(directory, name)| directory.join(name));
+        let target = path.canonicalize().ok().filter(|target| Some(target) != own.as_ref());
+        SourceFile { name, places: own.into_iter().chain(target).collect(), path, signature }
+    }
 }
 
 /// A zone file as it was read.
@@ -108,7 +122,7 @@ pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<
         io::ErrorKind::Interrupted => Unread::Moving,
         _ => Unread::Failed(error),
     })?;
-    let mut sources = vec![SourceFile { name: name.clone(), path: path.to_owned(), signature }];
+    let mut sources = vec![SourceFile::new(name.clone(), path.to_owned(), signature)];
     let mut hasher = blake3::Hasher::new();
     hasher.update(&text);
     let mut moving = false;
@@ -116,7 +130,7 @@ pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<
         let path = PathBuf::from(included);
         let result = load(included, &path);
         let signature = result.as_ref().ok().and_then(|(_, signature)| *signature);
-        sources.push(SourceFile { name: included.to_owned(), path, signature });
+        sources.push(SourceFile::new(included.to_owned(), path, signature));
         hash_included(&mut hasher, included);
         match result {
             Ok((text, _)) => {
@@ -142,12 +156,12 @@ pub(super) fn still(sources: &[SourceFile], hash: Hash) -> Option<Vec<SourceFile
     let mut hasher = blake3::Hasher::new();
     let (text, signature) = read_source(&main.path).ok()?;
     hasher.update(&text);
-    let mut now = vec![SourceFile { signature: Some(signature), ..main.clone() }];
+    let mut now = vec![SourceFile::new(main.name.clone(), main.path.clone(), Some(signature))];
     for source in included {
         let (text, signature) = read_source(&source.path).ok()?;
         hash_included(&mut hasher, &source.name);
         hash_text(&mut hasher, &text);
-        now.push(SourceFile { signature: Some(signature), ..source.clone() });
+        now.push(SourceFile::new(source.name.clone(), source.path.clone(), Some(signature)));
     }
     (*hasher.finalize().as_bytes() == hash).then_some(now)
 }

@@ -88,9 +88,8 @@ struct Inputs {
 }
 
 impl ZoneFiles {
-    /// The way to reach the files, and the task that keeps them: it takes the node's commands and the published
-    /// zones, and ends when told to, or when the node does. Give it a thread of its own runtime's blocking pool: it
-    /// does, by itself.
+    /// The way to reach the files, and the task that keeps them: it ends when told to, or when the node has gone. It
+    /// does its work on a thread of the runtime's blocking pool.
     pub fn start(
         self,
         commands: mpsc::Sender<CommandRequest>,
@@ -177,14 +176,8 @@ impl ZoneFiles {
             }
             inputs.next_retry = now + RETRY;
         }
-        loop {
-            self.look_at_due(&inputs.node).await?;
-            self.write_back();
-            // Writing makes a file due again, for one more look.
-            if !self.due.values().any(|at| *at <= Instant::now()) {
-                break;
-            }
-        }
+        self.look_at_due(&inputs.node).await?;
+        self.write_back();
         if inputs.watcher.watch(self.directories()) {
             self.rescan(QUIET);
         }

@@ -12,19 +12,27 @@ use rustix::io::Errno;
 /// Further copies set aside under numbered names before the oldest name is used again.
 const MAX_ASIDE: usize = 100;
 
-/// Replaces a file, or makes it, through a temporary one in the same directory that gets its mode and owner. A link
-/// stays a link: the file that it points to is replaced.
+/// Replaces a file, or makes it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let temporary = temporary(&path);
-    let result = fill(&temporary, &path, bytes).and_then(|()| fs::rename(&temporary, &path));
+    replace_with(path, bytes, true)
+}
+
+/// As [`replace`], but a power cut within the next seconds may leave any part of the text.
+pub(super) fn replace_soon(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, bytes, false)
+}
+
+fn replace_with(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    let temporary = temporary(path);
+    let result = fill(&temporary, path, bytes, sync).and_then(|()| fs::rename(&temporary, path));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     result
 }
 
-/// Puts `new` in the place of `old`, or makes the file if `old` is `None`. Returns false, and changes nothing, if the
+/// Puts `new` in the place of `old`, or makes the file if `old` is `None`, with the old one's mode and owner. A link
+/// stays a link: the file that it points to is replaced. Returns false, and changes nothing, if the
 /// file is not, or is no longer, what it was taken for: whatever is saved at the same moment wins.
 ///
 /// The new file and the old one change places in one step (renameat2(2)), and only then is looked at what was there. A
@@ -32,7 +40,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(super) fn exchange(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<bool> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let temporary = temporary(&path);
-    let result = fill(&temporary, &path, new).and_then(|()| match old {
+    let result = fill(&temporary, &path, new, true).and_then(|()| match old {
         Some(old) => swap(&temporary, &path, old, new),
         None => rename(&temporary, &path, RenameFlags::NOREPLACE),
     });
@@ -100,7 +108,7 @@ fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn fill(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn fill(temporary: &Path, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary)?;
     if let Ok(old) = fs::metadata(path) {
         file.set_permissions(old.permissions())?;
@@ -111,7 +119,7 @@ fn fill(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
         }
     }
     file.write_all(bytes)?;
-    file.sync_all()
+    if sync { file.sync_all() } else { Ok(()) }
 }
 
 /// Copies a file to `<file>.<suffix>`, or `<file>.<suffix>.2` and so on where that is taken, and tells where.
@@ -164,7 +172,7 @@ mod tests {
         let path = directory.path().join("a.zone");
         fs::write(&path, "old").expect("a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
-        replace(&path, b"new").expect("room");
+        assert!(exchange(&path, Some(b"old"), b"new").expect("room"));
         assert_eq!(fs::read(&path).expect("the file"), b"new");
         assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(directory.path()).expect("the directory").count(), 1);
@@ -176,7 +184,7 @@ mod tests {
         let (target, link) = (directory.path().join("target"), directory.path().join("a.zone"));
         fs::write(&target, "old").expect("a file");
         symlink("target", &link).expect("a link");
-        replace(&link, b"new").expect("room");
+        assert!(exchange(&link, Some(b"old"), b"new").expect("room"));
         assert!(fs::symlink_metadata(&link).expect("the link").is_symlink());
         assert_eq!(fs::read(&target).expect("the target"), b"new");
     }

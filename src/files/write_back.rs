@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::directory::ZoneFiles;
+use super::directory::{QUIET, ZoneFiles};
 use super::entry::Entry;
 use super::held::Cause;
 use super::read::{Reading, Unread, assemble, read};
@@ -52,8 +51,11 @@ impl ZoneFiles {
         self.seen = now;
     }
 
-    /// Writes every zone whose file may be out of date.
+    /// Writes every zone whose file may be out of date, once there is a directory to write to.
     pub(super) fn write_back(&mut self) {
+        if self.held.directory_is_lost() {
+            return;
+        }
         for origin in std::mem::take(&mut self.outdated) {
             if let Some(zone) = self.served(&origin) {
                 self.write_one(&origin, &zone);
@@ -112,9 +114,10 @@ impl ZoneFiles {
         self.store(origin, &path, composed);
     }
 
-    /// The file changed: that is a save, and comes before anything is written.
+    /// The file changed: that is a save, and comes before anything is written. Never at once: two that disagree about
+    /// a file must not keep a processor busy.
     fn look_first(&mut self, origin: &Name) {
-        self.look_again(origin, Duration::ZERO);
+        self.look_again(origin, QUIET);
         self.outdated.insert(origin.clone());
     }
 
@@ -151,7 +154,7 @@ impl ZoneFiles {
         self.metrics.files_written.inc();
         tracing::debug!(zone = %origin, serial = file.content().soa.serial, "a zone file was written back");
         // Takes the signatures of the files as they now are, and sees whether somebody saved meanwhile.
-        self.look_again(origin, Duration::ZERO);
+        self.look_again(origin, QUIET);
     }
 
     pub(super) fn cannot_write(&mut self, origin: &Name, path: &Path, error: &io::Error) {

@@ -18,7 +18,7 @@ mod seeds;
 #[cfg(test)]
 mod tests;
 
-pub use driver::{Core, Driver, DriverError, Options, Ports, SentCommand, SystemClock};
+pub use driver::{Core, Driver, DriverError, Options, Ports, SystemClock};
 pub use endpoint::{BindError, Endpoint};
 pub use key::{ClusterKey, KeyError, KeyId, Keyring, LoadedKeyring};
 pub use seal::MAX_PAYLOAD;

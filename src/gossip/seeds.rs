@@ -46,9 +46,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn names_and_addresses_are_resolved_and_unknown_names_do_not_hinder_them() {
+    async fn names_and_addresses_are_resolved_and_unusable_names_do_not_hinder_them() {
         let (found, mut seeds) = mpsc::channel(1);
-        let names = ["localhost:7946", "127.0.0.9:1", "no-such-host.invalid:1"];
+        let names = ["localhost:7946", "127.0.0.9:1", "no-such-port:99999"];
         let resolving = tokio::spawn(resolve(names.map(str::to_owned).to_vec(), found));
         let seeds = seeds.recv().await.unwrap();
         assert!(seeds.contains(&"127.0.0.9:1".parse().unwrap()));

@@ -156,9 +156,13 @@ impl Membership {
         self.roster.export(self.me(), self.started_ms)
     }
 
-    /// Replaces the seeds, as when their names resolve to other addresses.
-    pub fn set_seeds(&mut self, seeds: Vec<SocketAddr>) {
+    /// Replaces the seeds, as when their names resolve to other addresses. A node that is alone tries new ones at once.
+    pub fn set_seeds(&mut self, seeds: Vec<SocketAddr>, now: Clock, out: &mut Vec<Output>) {
+        let news = seeds.iter().any(|seed| !self.seeds.contains(seed));
         self.seeds = seeds;
+        if news && self.alive == 0 && !self.left {
+            self.announce(now, out);
+        }
     }
 
     /// Says good-bye. Nothing is answered from then on.

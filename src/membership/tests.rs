@@ -174,6 +174,29 @@ impl Net {
         self.perform(index, out);
     }
 
+    /// Something goes wrong, or right again.
+    fn disturb(&mut self) {
+        let index = self.rng.random_range(0..self.nodes.len());
+        match self.rng.random_range(0..8) {
+            0 | 1 => self.kill(index),
+            2 | 3 => self.revive(index),
+            4 => self.group = (0..self.group.len()).map(|_| self.rng.random_range(0..3)).collect(),
+            5 => self.group.fill(0),
+            6 => self.loss_percent = self.rng.random_range(0..50),
+            _ => self.nodes[index].stopped_until = self.now + SECOND * self.rng.random_range(0..20),
+        }
+    }
+
+    /// Starts a node that is not running, sometimes with a clock or a store that went back.
+    fn revive(&mut self, index: usize) {
+        if self.nodes[index].membership.is_none() {
+            let back = self.rng.random_bool(0.2);
+            let generation = if back { 1000 } else { self.clock().wall_ms };
+            self.nodes[index].stopped_until = Duration::ZERO;
+            self.boot(index, &format!("node-{index}"), generation, vec![addr(1), addr(2)], Vec::new());
+        }
+    }
+
     fn kill(&mut self, index: usize) {
         self.nodes[index].membership = None;
     }
@@ -271,7 +294,7 @@ fn two_nodes_cut_off_from_each_other_for_a_day_meet_again_without_seeds() {
     net.add(addr(1), "a", vec![]);
     net.add(addr(2), "b", vec![addr(1)]);
     net.run_until("both", 10 * SECOND, Net::agreed);
-    net.call(1, |membership, _, _| membership.set_seeds(Vec::new()));
+    net.call(1, |membership, now, out| membership.set_seeds(Vec::new(), now, out));
     net.group = vec![0, 1];
     net.run_for(26 * 3600 * SECOND);
     assert!(net.nodes[0].outputs.contains(&Output::Idle));
@@ -388,8 +411,8 @@ fn a_seed_is_reached_by_an_address_that_it_does_not_go_by() {
     // As through a second interface: what is sent to 10.0.0.99 arrives at the first node.
     net.nodes[first].socket = addr(99);
     net.nodes[first].addr = addr(1);
-    net.call(second, |membership, _, _| membership.set_seeds(vec![addr(99)]));
-    net.run_until("announced", 5 * SECOND, |net| {
+    net.call(second, |membership, now, out| membership.set_seeds(vec![addr(99)], now, out));
+    net.run_until("announced", SECOND / 10, |net| {
         net.nodes[first].membership.as_ref().unwrap().alive().any(|identity| identity.name == "b")
     });
 }
@@ -460,6 +483,41 @@ fn a_run_replays_from_its_seed() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn whatever_happens_the_living_agree_in_the_end() {
+    let seeds = std::env::var("MEMBERSHIP_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(15);
+    for seed in 0..seeds {
+        let mut net = Net::new(seed);
+        let count = net.rng.random_range(2..9);
+        for index in 0..count {
+            // Two that anyone may start from, so that one of them may be gone.
+            net.add(addr(index + 1), &format!("node-{index}"), vec![addr(1), addr(2)]);
+        }
+        for _ in 0..12 {
+            let quiet = SECOND * net.rng.random_range(0..30) / 2;
+            net.run_for(quiet);
+            net.disturb();
+        }
+        net.loss_percent = 0;
+        net.group.fill(0);
+        for index in 0..count {
+            net.revive(index);
+        }
+        net.run_until(&format!("all see all, seed {seed}"), 90 * SECOND, Net::agreed);
+        net.run_for(120 * SECOND);
+        assert!(net.agreed(), "and stay so, seed {seed}");
+        assert!((0..count).all(|index| net.duplicates(index).is_empty()), "seed {seed}: {:#?}", net.log);
+    }
+}
+
+#[test]
+fn fifty_nodes_find_each_other_and_lose_one() {
+    let mut net = Net::started(15, 50);
+    net.run_until("all see all", 60 * SECOND, Net::agreed);
+    net.kill(25);
+    net.run_until("down everywhere", 60 * SECOND, Net::agreed);
 }
 
 #[test]

@@ -139,7 +139,9 @@ impl Node {
             Event::Command { ticket, command } => self.enqueue(Some(ticket), command, now),
             Event::Persisted { id, result } => self.on_persisted(id, result, now),
             Event::Files(files) => self.on_files(files, now),
-            Event::Seeds(seeds) => self.membership.set_seeds(seeds),
+            Event::Seeds(seeds) => {
+                self.with_membership(now, |membership, clock, out| membership.set_seeds(seeds, clock, out))
+            }
             Event::Leave => self.with_membership(now, |membership, clock, out| membership.leave(clock, out)),
         }
         self.run_timers(now);

@@ -164,11 +164,12 @@ pub(crate) fn zone(origin: &str, serial: u32, same_on: usize) -> ZoneView {
 /// A zone's file with an error.
 pub(crate) fn held(origin: &str) -> Held {
     let path = format!("zones/{}zone", name(origin));
-    let found = HeldDiagnostic { path: path.clone(), line: 3, column: 5, message: "not an address".to_owned() };
+    let (level, message) = ("error".to_owned(), "not an address".to_owned());
+    let found = HeldDiagnostic { path: path.clone(), line: 3, column: 5, level, message };
     Held {
         origin: name(origin),
         path: path.into(),
-        reason: "it has errors".to_owned(),
+        reason: "it has errors; mend it and save".to_owned(),
         approvable: true,
         diagnostics: vec![found],
         since_ms: 5,

@@ -82,9 +82,8 @@ fn status_shows_members_zones_and_what_is_held() {
         "same",
         "example.org.                7        2  d1d1d1d1d1d1  2/2",
         "2.0.192.in-addr.arpa.       9        2  d1d1d1d1d1d1  1/2",
-        "held: zones/example.org.zone",
-        "zones/example.org.zone:3:5: not an address",
-        "grapevine zone approve example.org.",
+        "ago: zones/example.org.zone\n  it has errors; mend it and save\n",
+        "zones/example.org.zone:3:5: error: not an address",
     ] {
         assert!(run.stdout.contains(words), "{words:?} is not in\n{}", run.stdout);
     }

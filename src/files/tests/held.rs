@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use super::bench::{Bench, EXAMPLE, parse};
+use crate::files::Decision;
 use crate::node::CommandError;
 use crate::zone::Change;
 
@@ -82,6 +83,8 @@ async fn a_vanished_directory_deletes_nothing_and_is_reported() {
     bench.until("the directory is missed", |bench| bench.holds(".", "the zone directory cannot be read")).await;
     assert_eq!(bench.held().len(), 1, "its files are not missing one by one");
     bench.world().edit("example.", |zone| *zone = parse("example.", &format!("{EXAMPLE}remote A 192.0.2.50\n")));
+    let message = bench.decide("other.", Decision::Approve).await.expect_err("the files are still at work");
+    assert!(message.contains("no file of zone other. is held"), "{message}");
     fs::rename(&away, bench.zones()).expect("a rename");
     bench.until("the directory is back", |bench| bench.held().is_empty()).await;
     bench.settled("example.zone", "example.").await;
@@ -123,4 +126,24 @@ async fn what_cannot_be_stored_is_tried_again() {
     bench.world().answer = None;
     bench.until("the edit arrives after all", |bench| bench.world().serial("example.") == 101).await;
     bench.until("the file is released", |bench| bench.held().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_vanishes_while_zones_change_keeps_nothing_busy() {
+    let bench = Bench::example().await;
+    let away = bench.zones().with_file_name("away");
+    for number in 0..20 {
+        bench
+            .world()
+            .edit("example.", |zone| *zone = parse("example.", &EXAMPLE.replace(".10 ", &format!(".{number} "))));
+        fs::rename(bench.zones(), &away).expect("a rename");
+        bench
+            .world()
+            .edit("example.", |zone| *zone = parse("example.", &EXAMPLE.replace(".10 ", &format!(".1{number} "))));
+        bench.decide("other.", Decision::Approve).await.expect_err("the files are still at work");
+        fs::rename(&away, bench.zones()).expect("a rename");
+    }
+    bench.settled("example.zone", "example.").await;
+    bench.until("the directory is back", |bench| bench.held().is_empty()).await;
+    assert_eq!(bench.edits("example."), Vec::<Vec<Change>>::new());
 }

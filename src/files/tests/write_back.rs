@@ -69,10 +69,11 @@ async fn saves_and_remote_edits_at_once_lose_nothing() {
 async fn a_file_that_cannot_be_written_is_shown_and_written_later() {
     let bench = Bench::example().await;
     // A directory in the place of the temporary file: it fails for root too.
-    fs::create_dir(bench.path(".example.zone.grapevine")).expect("a directory");
+    let temporary = bench.path(".example.zone.grapevine");
+    bench.until("the last one is gone", |_| fs::create_dir(&temporary).is_ok()).await;
     bench.world().edit("example.", |zone| *zone = parse("example.", &EXAMPLE.replace("192.0.2.10", "192.0.2.33")));
     bench.until("the trouble is shown", |bench| bench.holds("example.", "cannot be written")).await;
-    fs::remove_dir(bench.path(".example.zone.grapevine")).expect("no directory");
+    fs::remove_dir(&temporary).expect("no directory");
     bench.settled("example.zone", "example.").await;
     bench.until("the trouble is over", |bench| bench.held().is_empty()).await;
     bench.barrier().await;

@@ -82,7 +82,7 @@ impl Running {
         let events = Arc::new(Mutex::new(Vec::new()));
         let endpoint = Endpoint::bind(any_port(), secrets("home", &[1]), Arc::default()).await.unwrap();
         let (addr, shutdown) = (endpoint.local_addr(), CancellationToken::new());
-        let zones = Arc::<ArcSwap<ZoneSet>>::default();
+        let zones = Arc::new(ArcSwap::default());
         let options = Options {
             clock: SystemClock::start(),
             seeds: Vec::new(),
@@ -294,9 +294,7 @@ impl Core for MemberCore {
                 }
             }
             Event::Datagram { from, payload } => self.membership.receive(from, &payload, clock, &mut out).unwrap(),
-            Event::Seeds(seeds) => {
-                self.membership.set_seeds(seeds);
-            }
+            Event::Seeds(seeds) => self.membership.set_seeds(seeds, clock, &mut out),
             Event::Leave => self.membership.leave(clock, &mut out),
             _ => {}
         }
@@ -341,11 +339,8 @@ impl Member {
         let membership = Membership::new(me, Settings::default(), Vec::new(), Vec::new(), StdRng::seed_from_u64(id));
         let core = MemberCore { membership, timers: BTreeMap::new(), count: 0, started: false };
         let seeds = seed.map(|seed| format!("localhost:{}", seed.port())).into_iter().collect();
-        let (driver, ports) = Driver::new(
-            core,
-            endpoint,
-            Options { clock, seeds, zones: Default::default(), shutdown: shutdown.clone() },
-        );
+        let (driver, ports) =
+            Driver::new(core, endpoint, Options { clock, seeds, zones: Arc::default(), shutdown: shutdown.clone() });
         Member { addr, ports, shutdown, task: tokio::spawn(driver.run()) }
     }
 
