@@ -30,8 +30,9 @@ struct Held {
 pub(super) struct Durability {
     /// Writes under way that are not edits of this node, to be tried again if they fail.
     saving: BTreeMap<PersistId, Vec<Write>>,
-    /// Writes that failed, in order.
-    unsaved: Vec<Write>,
+    /// Writes that failed, and those that came after them, in the order in which they were asked for: one that was under
+    /// way when an earlier one failed may fail after a later one was asked for.
+    unsaved: BTreeMap<PersistId, Vec<Write>>,
     held: BTreeMap<PersistId, Held>,
     /// What waits for the writes that failed. Its snapshot is not looked at: when they are tried again, together with
     /// all that came since, the snapshot of that moment takes its place.
@@ -53,7 +54,7 @@ impl Durability {
 
     /// The writes that must go ahead of an edit's own, because they failed earlier.
     pub(super) fn unsaved(&self) -> Vec<Write> {
-        self.unsaved.clone()
+        self.unsaved.values().flatten().cloned().collect()
     }
 
     /// Where something waits that must not be seen before all writes so far are kept; `None` if they are.
@@ -94,11 +95,11 @@ impl Node {
         if writes.is_empty() {
             return;
         }
+        let id = self.durability.next_id();
         if !self.durability.unsaved.is_empty() {
-            self.durability.unsaved.extend(writes);
+            self.durability.unsaved.insert(id, writes);
             return;
         }
-        let id = self.durability.next_id();
         self.durability.saving.insert(id, writes.clone());
         self.effects.push(Effect::Persist { id, writes });
     }
@@ -107,9 +108,13 @@ impl Node {
         self.persist(vec![Write::Facts(self.facts.clone())]);
     }
 
-    pub(super) fn retry_writes(&mut self) {
+    pub(super) fn retry_writes(&mut self, now: Now) {
+        if !self.durability.saving.is_empty() {
+            // What is still under way comes before some of what failed, and may fail as well.
+            return self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
+        }
         let writes = std::mem::take(&mut self.durability.unsaved);
-        self.persist(writes);
+        self.persist(writes.into_values().flatten().collect());
         let done = std::mem::take(&mut self.durability.blocked).done;
         let snapshot = (self.served(), self.replica.root());
         if let Some(held) = self.durability.barrier() {
@@ -122,7 +127,8 @@ impl Node {
             match result {
                 Ok(()) => self.commit(ticket, staged, now),
                 Err(reason) => {
-                    self.replica.abandon(staged);
+                    let changed = self.replica.abandon(staged);
+                    self.on_changed(changed, None, now);
                     self.done(ticket, Err(CommandError::NotStored(reason)));
                 }
             }
@@ -157,8 +163,7 @@ impl Node {
             self.report(Severity::Error, message);
             self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
         }
-        // Writes that were asked for earlier stay ahead of later ones.
-        self.durability.unsaved.extend(writes);
+        self.durability.unsaved.insert(id, writes);
         if let Some(held) = self.durability.held.remove(&id) {
             self.durability.blocked.done.extend(held.done);
         }

@@ -259,7 +259,7 @@ impl Node {
                     self.telling = false;
                     self.tell(false);
                 }
-                Timer::RetryWrites => self.retry_writes(),
+                Timer::RetryWrites => self.retry_writes(now),
                 Timer::Bootstrap => self.look_around(now),
             }
         }

@@ -138,6 +138,7 @@ impl Node {
             step: Step::Roster,
             theirs: Vec::new(),
             todo: Default::default(),
+            listed: false,
             compared: false,
             initialised: false,
         };
@@ -255,14 +256,15 @@ impl Node {
             }
             let catalog = self.replica.catalog_id();
             let behind: Vec<&Summary> = session.theirs.iter().filter(|theirs| self.is_behind(theirs)).collect();
-            if behind.iter().any(|theirs| theirs.incarnation == catalog) {
+            if !session.listed && behind.iter().any(|theirs| theirs.incarnation == catalog) {
+                session.listed = true;
                 session.todo.push_back(catalog);
                 continue;
             }
             session.todo = behind
                 .iter()
                 .map(|theirs| theirs.incarnation)
-                .filter(|incarnation| self.replica.wants(*incarnation))
+                .filter(|incarnation| *incarnation != catalog && self.replica.wants(*incarnation))
                 .collect();
             session.compared = true;
         }

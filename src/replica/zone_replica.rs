@@ -109,6 +109,25 @@ impl ZoneReplica {
         self.next_position - 1
     }
 
+    /// Gives the position back that was set aside last: its batch was not stored. The next batch gets it, so that the
+    /// journal has no gap, and what the disk may have of the first one all the same is overwritten.
+    pub fn release_position(&mut self, position: u64) {
+        debug_assert_eq!(self.next_position, position + 1, "no position is set aside while another is");
+        self.next_position = position;
+    }
+
+    /// Keeps a batch of another node until it can be taken in.
+    pub fn defer(&mut self, batch: Arc<Batch>) {
+        if self.pending.len() < MAX_PENDING {
+            self.pending.entry(batch.dot).or_insert(batch);
+        }
+    }
+
+    /// Takes in the batches that waited and need not wait any more.
+    pub fn ingest_waiting(&mut self) -> Ingested {
+        self.take_ready().map(|batch| self.ingest(batch)).unwrap_or_default()
+    }
+
     /// The next free sequence number of an actor, batches that wait for others included.
     pub fn next_dot(&self, actor: super::ActorId) -> Dot {
         let waiting = self.pending.range(Dot { actor, seq: 0 }..=Dot { actor, seq: u64::MAX });
@@ -165,14 +184,10 @@ impl ZoneReplica {
         Ok(())
     }
 
-    /// Takes in a whole state, and then the batches that waited for something in it.
-    pub fn merge(&mut self, other: &ZoneState) -> Ingested {
+    /// Takes in a whole state.
+    pub fn merge(&mut self, other: &ZoneState) {
         self.state.merge(other);
         self.rebuild();
-        match self.take_ready() {
-            Some(batch) => self.ingest(batch),
-            None => Ingested::default(),
-        }
     }
 
     /// What a peer at `have` lacks, if recent batches suffice.

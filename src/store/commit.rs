@@ -63,18 +63,23 @@ impl Tables<'_> {
         }
     }
 
-    /// Adds a journal entry. Entries at or above its position are from an edit that was refused but had reached the
-    /// disk all the same before the disk failed: they go.
+    /// Adds a journal entry. One that is there already, or is part of the checkpoint, has been asked for twice, which
+    /// is no harm. Others at or above its position are from an edit that was refused but had reached the disk all the
+    /// same before the disk failed: they go.
     fn append(&mut self, incarnation: IncarnationId, position: u64, batch: &[u8]) -> Result<(), Failure> {
         let expected = self.next_position(incarnation)?;
         if position > expected {
             return Err(Failure::Gap { incarnation, position, expected });
         }
         let id = &incarnation.0;
+        let row = RowKey::Journal(incarnation, position).seal(batch);
         if position < expected {
+            let kept = self.journal.get((id, position))?.map(|kept| kept.value() == row.as_slice());
+            if kept.unwrap_or(true) {
+                return Ok(());
+            }
             self.journal.retain_in((id, position)..=(id, u64::MAX), |_, _| false)?;
         }
-        let row = RowKey::Journal(incarnation, position).seal(batch);
         self.journal.insert((id, position), row.as_slice())?;
         Ok(())
     }

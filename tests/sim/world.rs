@@ -195,10 +195,7 @@ impl World {
             Happening::Kept(id, writes) => {
                 let result = match self.machines[index].disk_full {
                     true => Err("no space left on device".to_owned()),
-                    false => {
-                        self.machines[index].disk.commit(writes);
-                        Ok(())
-                    }
+                    false => self.machines[index].disk.commit(writes),
                 };
                 self.handle(index, Event::Persisted { id, result });
             }

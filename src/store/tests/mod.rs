@@ -127,6 +127,18 @@ fn an_entry_in_the_place_of_an_earlier_one_ends_the_journal() {
 }
 
 #[test]
+fn an_entry_that_is_kept_twice_harms_nothing() {
+    let directory = directory();
+    let (mut store, _) = Store::open(directory.path()).expect("a new store");
+    store.commit(&[&[journal(ZONE, 0), journal(ZONE, 1), journal(ZONE, 2)]]).expect("a commit");
+    store.commit(&[&[journal(ZONE, 1)]]).expect("it is there");
+    store.commit(&[&[checkpoint(ZONE, 2, 2, &[b"state"])]]).expect("a commit");
+    store.commit(&[&[journal(ZONE, 1)]]).expect("the state contains it");
+    let (_store, saved) = reopen(store, &directory);
+    assert_eq!(positions(&saved), [2]);
+}
+
+#[test]
 fn a_group_that_fails_leaves_nothing_of_its_transaction() {
     let directory = directory();
     let (mut store, _) = Store::open(directory.path()).expect("a new store");
