@@ -89,10 +89,24 @@ struct Shown {
     additional: BTreeSet<String>,
 }
 
+const PLAINLY: &[&str] = &["+nocookie", "+nostats", "+nocmd", "+ttlid", "+tries=1"];
+/// Where a response begins in what `dig` prints.
+const RESPONSE: &str = ";; ->>HEADER<<-";
+
 fn shown(at: SocketAddr, arguments: &[&str]) -> Shown {
-    let output = dig(at, &[&["+nocookie", "+nostats", "+nocmd", "+ttlid", "+tries=1"], arguments].concat());
+    parse(&dig(at, &[PLAINLY, arguments].concat()))
+}
+
+/// Asks all questions in one form.
+fn shown_all(at: SocketAddr, form: &[&str], questions: &Path) -> Vec<Shown> {
+    let output = dig(at, &[PLAINLY, form, &["-f", text(questions)]].concat());
+    output.split(RESPONSE).skip(1).map(parse).collect()
+}
+
+/// Reads one response.
+fn parse(output: &str) -> Shown {
     let after = |from: &str, to: char| -> String {
-        let rest = output.split_once(from).unwrap_or_else(|| panic!("no {from:?} for {arguments:?} in:\n{output}")).1;
+        let rest = output.split_once(from).unwrap_or_else(|| panic!("no {from:?} in:\n{output}")).1;
         rest.split(to).next().unwrap_or_default().to_owned()
     };
     let section = |name: &str| -> Vec<String> {
@@ -189,10 +203,14 @@ fn dig_shows_what_bind_shows_in_every_form() {
     let transfer = dig(named.at, &["+noall", "+answer", "-b", SECONDARY, "corp.example", "AXFR"]);
     let records: BTreeSet<String> = transfer.lines().map(plain).collect();
     let mut differences = Vec::new();
-    for question in QUESTIONS {
-        for form in forms {
+    let questions = scene.path("questions");
+    let lines: Vec<String> = QUESTIONS.iter().map(|question| question.join(" ") + "\n").collect();
+    fs::write(&questions, lines.concat()).expect("the file is ours");
+    for form in forms {
+        let [ours, theirs] = [node.dns, named.at].map(|at| shown_all(at, form, &questions));
+        assert_eq!((ours.len(), theirs.len()), (QUESTIONS.len(), QUESTIONS.len()), "each is answered once");
+        for ((question, mut ours), mut theirs) in QUESTIONS.iter().zip(ours).zip(theirs) {
             let arguments = [*form, *question].concat();
-            let [mut ours, mut theirs] = [node.dns, named.at].map(|at| shown(at, &arguments));
             // Which addresses help is a matter of taste, as long as they are true.
             let additional = std::mem::take(&mut ours.additional);
             let extra: Vec<&String> = additional.difference(&records).collect();

@@ -369,6 +369,11 @@ fn an_edit_on_a_full_disk_is_refused_and_nothing_else_suffers() {
         break;
     }
     let (origin, message) = refused.expect("a full disk takes no more edits");
+    // A saved file is an edit as well. It waits, and the person is told.
+    let edited = origins.iter().rev().find(|other| !deleted.contains(other)).expect("not all are deleted");
+    node.sed(edited, "s/192.0.2.80/192.0.2.81/");
+    until("the file to be held", || node.told(&["status"]).contains("free some space"));
+    assert_eq!(served(&node, edited), ["192.0.2.80"]);
     assert_says(&message, &["No space left", "free some space", "nothing needs to be restarted"]);
     assert_eq!(served(&node, origin), ["192.0.2.80"], "what could not be deleted goes on");
     assert!(deleted.iter().all(|origin| served(&node, origin).is_empty()));
@@ -379,6 +384,7 @@ fn an_edit_on_a_full_disk_is_refused_and_nothing_else_suffers() {
         gone if gone.is_empty() => Ok(()),
         still => Err(still),
     });
+    until("the saved file to be taken over by itself", || served(&node, edited) == ["192.0.2.81"]);
     // And it is so after a crash, too.
     node.kill();
     node.start();
@@ -386,7 +392,85 @@ fn an_edit_on_a_full_disk_is_refused_and_nothing_else_suffers() {
     for other in &origins {
         assert_eq!(served(&node, other).is_empty(), deleted.contains(&other), "{other}");
     }
+    assert_eq!(served(&node, edited), ["192.0.2.81"]);
     drop(node);
+}
+
+#[test]
+fn a_node_whose_disk_is_full_serves_what_it_has_and_catches_up_when_there_is_room() {
+    let scene = Scene::new();
+    let writer = scene.serving_node("writer");
+    let mut full = scene.node("full").joining(&writer);
+    let data = text(&full.data).to_owned();
+    let Some(_disk) = SmallDisk::mount(&data) else {
+        return eprintln!("not shown: only the superuser may mount a small disk");
+    };
+    full.start();
+    until("the zone to be there", || serves_the_example(&full));
+    until("its file to be there", || full.read_file(ORIGIN).contains("192.0.2.80"));
+    let ballast = full.data.join("ballast");
+    let has = |node: &Node, label: String| !lookup(node.dns, &format!("{label}.{ORIGIN}."), RecordType::A).is_empty();
+    let troubled = |full: &Node| full.log().contains("edits of other nodes are not stored");
+    // Long notes, so that what the database has in reserve is soon used up.
+    let long = |i: usize| (0..40).map(|_| format!("\"{i:0>200}\"")).collect::<Vec<_>>().join(" ");
+    let mut last = 0;
+    while !troubled(&full) {
+        fill(&ballast);
+        last += 1;
+        assert!(last < 500, "the disk never gets full");
+        let text = writer.read_file(ORIGIN);
+        let kept = text.lines().filter(|line| !line.starts_with("note")).map(|line| {
+            format!(
+                "{line}
+"
+            )
+        });
+        writer.save(
+            ORIGIN,
+            &format!(
+                "{}note TXT {}
+step{last} A 192.0.2.1
+",
+                kept.collect::<String>(),
+                long(last)
+            ),
+        );
+        until("the edit to be answered where it was made", || has(&writer, format!("step{last}")));
+    }
+    assert!(serves_the_example(&full), "what it has is served");
+    for i in 1..=5 {
+        writer.sed(ORIGIN, &format!("$ a more{i} A 192.0.2.{i}"));
+        until("the edit to be answered where it was made", || has(&writer, format!("more{i}")));
+    }
+    fs::remove_file(&ballast).expect("it is ours");
+    wait_for("the node to catch up", || {
+        let [here, there] = [&writer, &full].map(|node| node.zone(ORIGIN).map(|zone| zone["digest"].clone()));
+        let served = (1..=5).all(|i| has(&full, format!("more{i}")));
+        if here == there && served { Ok(()) } else { Err(full.log()) }
+    });
+    full.kill();
+    full.start();
+    assert_eq!(lookup(full.dns, "more5.example.test.", RecordType::A), ["192.0.2.5"], "it is on disk");
+    drop(full);
+}
+
+#[test]
+fn a_zone_directory_that_cannot_be_written_is_shown_and_the_edits_are_served() {
+    let scene = Scene::new();
+    let writer = scene.serving_node("writer");
+    let mut reader = unprivileged(&scene, "reader").joining(&writer);
+    reader.start();
+    until("its file to be there", || reader.read_file(ORIGIN).contains("192.0.2.80"));
+    set_mode(&reader.zones, 0o555);
+    writer.sed(ORIGIN, "s/192.0.2.80/192.0.2.81/");
+    until("the edit to be served", || lookup(reader.dns, "www.example.test.", RecordType::A) == ["192.0.2.81"]);
+    until("the trouble to be shown", || {
+        let status = reader.told(&["status"]);
+        status.contains("cannot be written") && status.contains("Permission denied")
+    });
+    assert!(reader.read_file(ORIGIN).contains("192.0.2.80"));
+    set_mode(&reader.zones, 0o755);
+    until("the file to be written after all", || reader.read_file(ORIGIN).contains("192.0.2.81"));
 }
 
 /// Writes until nothing fits any more.

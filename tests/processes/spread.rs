@@ -230,6 +230,34 @@ fn a_new_file_on_any_node_is_a_new_zone_on_all() {
 }
 
 #[test]
+fn a_zone_made_on_several_nodes_at_once_is_one_zone() {
+    let cluster = Cluster::start(3);
+    let start = Barrier::new(3);
+    std::thread::scope(|scope| {
+        for (i, node) in cluster.nodes.iter().enumerate() {
+            let start = &start;
+            scope.spawn(move || {
+                let differing = ZONE.replace(ORIGIN, "differing.test").replace("192.0.2.80", &format!("192.0.2.10{i}"));
+                start.wait();
+                node.save("same.test", &ZONE.replace(ORIGIN, "same.test"));
+                node.save("differing.test", &differing);
+            });
+        }
+    });
+    cluster.await_answer("www.same.test.", RecordType::A, &["192.0.2.80"]);
+    // Of different zones one is served whole everywhere, whichever it is; nothing is mixed.
+    wait_for("all nodes to serve the same", || {
+        let served: BTreeSet<Vec<String>> =
+            cluster.nodes.iter().map(|node| lookup(node.dns, "www.differing.test.", RecordType::A)).collect();
+        if served.len() == 1 && served.iter().all(|rdatas| rdatas.len() == 1) { Ok(()) } else { Err(served) }
+    });
+    cluster.await_equal();
+    for node in &cluster.nodes {
+        assert_eq!(node.zone("same.test").expect("the zone")["conflicts"], 0);
+    }
+}
+
+#[test]
 fn only_the_command_deletes_a_zone_and_then_it_is_gone_everywhere() {
     let mut cluster = Cluster::start(3);
     let held = |node: &Node| node.status()["held"].as_array().expect("a list").len();
