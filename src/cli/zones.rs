@@ -146,9 +146,9 @@ mod tests {
     fn the_table_shortens_the_digest_and_counts_the_members() {
         let quiet = ZoneView { shadowed: 0, same_on: 5, serial: 7, ..view("b.org") };
         let expected = "\
-ZONE          SERIAL  RECORDS  DIGEST        SAME ON  NOTES
-a.org.    2026112201       42  0123456789ab  4/5      1 shadowed
-b.org.             7       42  0123456789ab  5/5
+ZONE        SERIAL  RECORDS  DIGEST        SAME ON  NOTES
+a.org.  2026112201       42  0123456789ab  4/5      1 shadowed
+b.org.           7       42  0123456789ab  5/5
 ";
         assert_eq!(render(&[view("a.org"), quiet]), expected);
     }

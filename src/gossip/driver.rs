@@ -105,7 +105,7 @@ pub struct Options {
 }
 
 /// A command with where its outcome goes.
-pub type SentCommand = (Command, oneshot::Sender<Result<Applied, CommandError>>);
+type SentCommand = (Command, oneshot::Sender<Result<Applied, CommandError>>);
 
 /// The other ends of the driver's channels.
 pub struct Ports {

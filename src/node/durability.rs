@@ -30,8 +30,8 @@ struct Held {
 pub(super) struct Durability {
     /// Writes under way that are not edits of this node, to be tried again if they fail.
     saving: BTreeMap<PersistId, Vec<Write>>,
-    /// Writes that failed, and those that came after them, in the order in which they were asked for: one that was under
-    /// way when an earlier one failed may fail after a later one was asked for.
+    /// Writes that failed, and all that were asked for after one of those: they are made again in the order in which
+    /// they were asked for, which matters for checkpoints and facts.
     unsaved: BTreeMap<PersistId, Vec<Write>>,
     held: BTreeMap<PersistId, Held>,
     /// What waits for the writes that failed. Its snapshot is not looked at: when they are tried again, together with
@@ -108,13 +108,10 @@ impl Node {
         self.persist(vec![Write::Facts(self.facts.clone())]);
     }
 
-    pub(super) fn retry_writes(&mut self, now: Now) {
-        if !self.durability.saving.is_empty() {
-            // What is still under way comes before some of what failed, and may fail as well.
-            return self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
-        }
-        let writes = std::mem::take(&mut self.durability.unsaved);
-        self.persist(writes.into_values().flatten().collect());
+    pub(super) fn retry_writes(&mut self) {
+        let writes = self.durability.unsaved();
+        self.durability.unsaved.clear();
+        self.persist(writes);
         let done = std::mem::take(&mut self.durability.blocked).done;
         let snapshot = (self.served(), self.replica.root());
         if let Some(held) = self.durability.barrier() {
@@ -127,28 +124,29 @@ impl Node {
             match result {
                 Ok(()) => self.commit(ticket, staged, now),
                 Err(reason) => {
-                    let changed = self.replica.abandon(staged);
-                    self.on_changed(changed, None, now);
+                    self.replica.abandon(staged);
                     self.done(ticket, Err(CommandError::NotStored(reason)));
                 }
             }
             self.pump_commands(now);
         } else if let Some(writes) = self.durability.saving.remove(&id) {
             match result {
-                Ok(()) => self.release(id, now),
+                Ok(()) => self.release(id, writes, now),
                 Err(reason) => self.keep_for_later(id, writes, &reason, now),
             }
         }
     }
 
     /// Lets go what waited for these writes.
-    fn release(&mut self, id: PersistId, now: Now) {
-        let Some(held) = self.durability.held.remove(&id) else { return };
+    fn release(&mut self, id: PersistId, writes: Vec<Write>, now: Now) {
+        let held = self.durability.held.remove(&id);
         if !self.durability.unsaved.is_empty() {
-            // An earlier write failed: what came after it must not be seen before it.
-            self.durability.blocked.done.extend(held.done);
+            // An earlier write failed: what came after it must not be seen before it, and is made again after it.
+            self.durability.unsaved.insert(id, writes);
+            self.durability.blocked.done.extend(held.into_iter().flat_map(|held| held.done));
             return;
         }
+        let Some(held) = held else { return };
         if let Some(snapshot) = held.snapshot {
             self.publish_now(snapshot);
             self.tell_soon(now);

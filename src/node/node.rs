@@ -259,7 +259,7 @@ impl Node {
                     self.telling = false;
                     self.tell(false);
                 }
-                Timer::RetryWrites => self.retry_writes(now),
+                Timer::RetryWrites => self.retry_writes(),
                 Timer::Bootstrap => self.look_around(now),
             }
         }

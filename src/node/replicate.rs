@@ -138,7 +138,6 @@ impl Node {
             step: Step::Roster,
             theirs: Vec::new(),
             todo: Default::default(),
-            listed: false,
             compared: false,
             initialised: false,
         };
@@ -256,15 +255,14 @@ impl Node {
             }
             let catalog = self.replica.catalog_id();
             let behind: Vec<&Summary> = session.theirs.iter().filter(|theirs| self.is_behind(theirs)).collect();
-            if !session.listed && behind.iter().any(|theirs| theirs.incarnation == catalog) {
-                session.listed = true;
+            if behind.iter().any(|theirs| theirs.incarnation == catalog) {
                 session.todo.push_back(catalog);
                 continue;
             }
             session.todo = behind
                 .iter()
                 .map(|theirs| theirs.incarnation)
-                .filter(|incarnation| *incarnation != catalog && self.replica.wants(*incarnation))
+                .filter(|incarnation| self.replica.wants(*incarnation))
                 .collect();
             session.compared = true;
         }

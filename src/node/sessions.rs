@@ -22,8 +22,6 @@ pub(super) struct Session {
     pub(super) theirs: Vec<Summary>,
     /// Incarnations still to pull.
     pub(super) todo: VecDeque<IncarnationId>,
-    /// Whether the catalog has been asked for. Once is enough: what of it has to wait here comes without asking.
-    pub(super) listed: bool,
     /// Whether the listed zones have been compared, after the catalog.
     pub(super) compared: bool,
     /// Whether the peer has synced with the cluster or started it.

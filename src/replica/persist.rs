@@ -11,7 +11,9 @@ use crate::zone::Name;
 /// One write. Writes given together are kept together or not at all.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// A batch that was applied, as the `position`th of its incarnation on this node, counted from 0 without gaps.
+    /// A batch, in its place in the order in which its incarnation's batches come here. The same place may be written
+    /// again: with the same batch after a failure, or with another in place of one that was refused. The places of
+    /// refused edits may stay empty.
     Journal {
         /// Its place in the order of application.
         position: u64,

@@ -3,8 +3,7 @@
 //! An edit of this node is *staged* first: its batch is made and its place in the journal set aside, but the state is
 //! as it was until the store has kept it. So nothing is sent, served or acknowledged that a crash could take back, and
 //! a sequence number is never used twice. Batches of other nodes are applied at once; should a crash take them, they
-//! come again. While a zone has a staged edit, further ones wait, and so do other nodes' batches: should the edit not be
-//! kept, its place in the journal goes to whichever comes next.
+//! come again. While a zone has a staged edit, further ones wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -289,26 +288,19 @@ impl Replica {
                 Err(ApplyError::Known) => {}
                 Err(error) => changed.alarms.push(format!("an edit of this node is not applied: {error}")),
             }
-            changed.absorb(zone.ingest_waiting());
             self.after_change(incarnation, &mut changed);
         }
         changed
     }
 
     /// Drops a staged edit whose writes were not kept.
-    pub fn abandon(&mut self, staged: Staged) -> Changed {
-        let mut changed = Changed::default();
+    pub fn abandon(&mut self, staged: Staged) {
         for (position, batch) in staged.batches {
-            let incarnation = batch.incarnation;
-            self.staged.remove(&incarnation);
-            let Some(zone) = self.get_mut(incarnation) else { continue };
-            zone.release_position(position);
-            changed.absorb(zone.ingest_waiting());
-            if changed.publish {
-                self.after_change(incarnation, &mut changed);
+            self.staged.remove(&batch.incarnation);
+            if let Some(zone) = self.get_mut(batch.incarnation) {
+                zone.vacate_position(position);
             }
         }
-        changed
     }
 
     /// The zone that a staged edit concerns.
@@ -325,9 +317,7 @@ impl Replica {
         if batch.hlc.wall_ms() < MAX_SANE_WALL_MS {
             self.hlc = self.hlc.max(batch.hlc);
         }
-        let busy = self.staged.contains_key(&incarnation);
         match self.get_mut(incarnation) {
-            Some(zone) if busy => zone.defer(batch),
             Some(zone) => {
                 changed.absorb(zone.ingest(batch));
                 if changed.publish {
@@ -347,18 +337,13 @@ impl Replica {
             return Changed::default();
         }
         self.hlc = self.hlc.max(state.newest_hlc());
-        let in_flight = self.staged.get(&incarnation).copied();
         match self.get_mut(incarnation) {
-            Some(zone) => {
-                zone.merge(&state);
-                if in_flight.is_none() {
-                    changed.absorb(zone.ingest_waiting());
-                }
-            }
+            Some(zone) => changed.absorb(zone.merge(&state)),
             None => {
                 self.zones.insert(incarnation, ZoneReplica::new(state, false));
             }
         }
+        let in_flight = self.staged.get(&incarnation).copied();
         let checkpoint = self.get_mut(incarnation).map(|zone| zone.checkpoint(in_flight));
         changed.writes.extend(checkpoint);
         self.after_change(incarnation, &mut changed);
@@ -449,82 +434,4 @@ pub fn check_content(content: &ZoneContent) -> Result<(), EditError> {
             .map_err(|error| EditError::Invalid(format!("{}: {error}", record.owner)))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::zone::{Change, Rdata, Record, Soa};
-
-    const ACTORS: [ActorId; 2] = [ActorId([1; 16]), ActorId([2; 16])];
-
-    fn origin() -> Name {
-        "z.example.".parse().expect("a name")
-    }
-
-    fn content() -> ZoneContent {
-        let name = Rdata::new(origin().as_wire());
-        let (mname, rname) = (name.clone(), name.clone());
-        let soa = Soa { ttl: 60, mname, rname, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
-        let mut content = ZoneContent::new(origin(), soa);
-        content.add(Record { owner: origin(), rtype: RecordType::NS, ttl: 60, rdata: name });
-        content
-    }
-
-    /// A replica with the zone, and another one that has it from there.
-    fn two_replicas() -> [Replica; 2] {
-        let [mut one, mut two] = [(); 2].map(|()| Replica::load(Saved::default()).0);
-        let staged = one.stage_create(&[content()], EditOrigin::Api, ACTORS[0], 1).expect("a new zone");
-        let news = one.commit(staged).news;
-        news.into_iter().for_each(|batch| drop(two.ingest(batch)));
-        two.merge(one.serving(&origin()).expect("the zone").state().clone());
-        [one, two]
-    }
-
-    fn stage(replica: &mut Replica, actor: ActorId, last: u8) -> Staged {
-        let rdata = Rdata::new([192, 0, 2, last].as_slice());
-        let record = Record { owner: origin(), rtype: RecordType::A, ttl: 60, rdata };
-        let changes = [Change::Add(record)];
-        let request = EditRequest { changes: &changes, serial: None, origin: EditOrigin::Api, note: "" };
-        replica.stage_edit(&origin(), &request, actor, 1).expect("a legal edit").expect("a change")
-    }
-
-    fn positions(writes: &[Write]) -> Vec<u64> {
-        let position = |write: &Write| match write {
-            Write::Journal { position, .. } => Some(*position),
-            _ => None,
-        };
-        writes.iter().filter_map(position).collect()
-    }
-
-    #[test]
-    fn the_place_of_an_edit_that_was_not_kept_goes_to_the_next() {
-        let [mut one, mut two] = two_replicas();
-        let refused = stage(&mut two, ACTORS[1], 1);
-        let place = positions(&refused.writes);
-        let theirs = stage(&mut one, ACTORS[0], 2);
-        let [theirs] = &one.commit(theirs).news[..] else { panic!("one batch") };
-        let meanwhile = two.ingest(theirs.clone());
-        assert!(meanwhile.writes.is_empty() && !meanwhile.publish, "it waits for the edit under way");
-        let after = two.abandon(refused);
-        assert_eq!(positions(&after.writes), place);
-        assert!(after.publish && after.news.len() == 1);
-        assert_eq!(two.root(), one.root());
-        assert_eq!(positions(&stage(&mut two, ACTORS[1], 3).writes), [place[0] + 1]);
-    }
-
-    #[test]
-    fn what_came_during_an_edit_follows_it() {
-        let [mut one, mut two] = two_replicas();
-        let kept = stage(&mut two, ACTORS[1], 1);
-        let place = positions(&kept.writes)[0];
-        let theirs = stage(&mut one, ACTORS[0], 2);
-        let [theirs] = &one.commit(theirs).news[..] else { panic!("one batch") };
-        two.ingest(theirs.clone());
-        let after = two.commit(kept);
-        assert_eq!(positions(&after.writes), [place + 1]);
-        let [ours, _] = &after.news[..] else { panic!("both are news") };
-        one.ingest(ours.clone());
-        assert_eq!(two.root(), one.root());
-    }
 }

@@ -32,6 +32,9 @@ pub struct ZoneReplica {
     log: Log,
     pending: BTreeMap<Dot, Arc<Batch>>,
     next_position: u64,
+    /// The place of an edit that was refused. The next one of this node takes it, and with it the same sequence number,
+    /// so that whatever the failing disk kept of the refused one is overwritten.
+    vacant_position: Option<u64>,
     checkpointed: u64,
     shadowed: NameMap<usize>,
     hidden: bool,
@@ -47,6 +50,7 @@ impl ZoneReplica {
             log: Log::default(),
             pending: BTreeMap::new(),
             next_position: 0,
+            vacant_position: None,
             checkpointed: 0,
             shadowed: NameMap::default(),
             hidden,
@@ -80,6 +84,10 @@ impl ZoneReplica {
             replica.log.push(position, batch);
         }
         replica.publish(touched);
+        // An edit that took a vacated place may stand before what it builds on.
+        if let Some(batch) = replica.take_ready() {
+            alarms.extend(replica.ingest(batch).alarm);
+        }
         (replica, alarms)
     }
 
@@ -103,29 +111,19 @@ impl ZoneReplica {
         (self.state.digest(), self.state.version().hash())
     }
 
-    /// Sets a journal position aside for a batch that is about to be stored and then ingested.
+    /// Sets a journal position aside for an edit of this node that is about to be stored.
     pub fn reserve_position(&mut self) -> u64 {
+        self.vacant_position.take().unwrap_or_else(|| self.take_position())
+    }
+
+    /// Gives back the position of an edit that could not be stored.
+    pub fn vacate_position(&mut self, position: u64) {
+        self.vacant_position = Some(position);
+    }
+
+    fn take_position(&mut self) -> u64 {
         self.next_position += 1;
         self.next_position - 1
-    }
-
-    /// Gives the position back that was set aside last: its batch was not stored. The next batch gets it, so that the
-    /// journal has no gap, and what the disk may have of the first one all the same is overwritten.
-    pub fn release_position(&mut self, position: u64) {
-        debug_assert_eq!(self.next_position, position + 1, "no position is set aside while another is");
-        self.next_position = position;
-    }
-
-    /// Keeps a batch of another node until it can be taken in.
-    pub fn defer(&mut self, batch: Arc<Batch>) {
-        if self.pending.len() < MAX_PENDING {
-            self.pending.entry(batch.dot).or_insert(batch);
-        }
-    }
-
-    /// Takes in the batches that waited and need not wait any more.
-    pub fn ingest_waiting(&mut self) -> Ingested {
-        self.take_ready().map(|batch| self.ingest(batch)).unwrap_or_default()
     }
 
     /// The next free sequence number of an actor, batches that wait for others included.
@@ -153,7 +151,7 @@ impl ZoneReplica {
             match self.state.apply(&batch) {
                 Ok(owners) => {
                     touched.extend(owners);
-                    let position = self.reserve_position();
+                    let position = self.take_position();
                     self.log.push(position, batch.clone());
                     ingested.applied.push((position, batch));
                 }
@@ -184,10 +182,14 @@ impl ZoneReplica {
         Ok(())
     }
 
-    /// Takes in a whole state.
-    pub fn merge(&mut self, other: &ZoneState) {
+    /// Takes in a whole state, and then the batches that waited for something in it.
+    pub fn merge(&mut self, other: &ZoneState) -> Ingested {
         self.state.merge(other);
         self.rebuild();
+        match self.take_ready() {
+            Some(batch) => self.ingest(batch),
+            None => Ingested::default(),
+        }
     }
 
     /// What a peer at `have` lacks, if recent batches suffice.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableTable, Table};
+use redb::{Database, Durability, Table};
 
 use super::rows::{CHUNKS, CheckpointHead, HEADS, JOURNAL, META, META_FACTS, RowKey};
 use crate::codec;
@@ -13,10 +13,6 @@ type Keyed = (&'static [u8; 16], u64);
 
 /// Why a transaction was given up. Nothing of it is on disk.
 pub(super) enum Failure {
-    /// An entry came whose predecessor is not there.
-    Gap { incarnation: IncarnationId, position: u64, expected: u64 },
-    /// A row that had to be read is not as it was written.
-    Damaged(String),
     /// redb could not do it.
     Redb(Box<redb::Error>),
 }
@@ -63,37 +59,12 @@ impl Tables<'_> {
         }
     }
 
-    /// Adds a journal entry. One that is there already, or is part of the checkpoint, has been asked for twice, which
-    /// is no harm. Others at or above its position are from an edit that was refused but had reached the disk all the
-    /// same before the disk failed: they go.
+    /// Puts a journal entry in its place. What was there before is the same entry, written again after a failure, or
+    /// an edit that was refused but had reached the disk all the same before the disk failed: the new one replaces it.
     fn append(&mut self, incarnation: IncarnationId, position: u64, batch: &[u8]) -> Result<(), Failure> {
-        let expected = self.next_position(incarnation)?;
-        if position > expected {
-            return Err(Failure::Gap { incarnation, position, expected });
-        }
-        let id = &incarnation.0;
         let row = RowKey::Journal(incarnation, position).seal(batch);
-        if position < expected {
-            let kept = self.journal.get((id, position))?.map(|kept| kept.value() == row.as_slice());
-            if kept.unwrap_or(true) {
-                return Ok(());
-            }
-            self.journal.retain_in((id, position)..=(id, u64::MAX), |_, _| false)?;
-        }
-        self.journal.insert((id, position), row.as_slice())?;
+        self.journal.insert((&incarnation.0, position), row.as_slice())?;
         Ok(())
-    }
-
-    /// The position after the last journal entry, or after those that the checkpoint contains.
-    fn next_position(&self, incarnation: IncarnationId) -> Result<u64, Failure> {
-        let id = &incarnation.0;
-        let last = self.journal.range((id, 0)..=(id, u64::MAX))?.next_back().transpose()?;
-        let after_last = last.map_or(0, |(key, _)| key.value().1 + 1);
-        let contained = match self.heads.get(id)? {
-            Some(row) => self::head(incarnation, row.value()).map_err(Failure::Damaged)?.position,
-            None => 0,
-        };
-        Ok(after_last.max(contained))
     }
 
     fn checkpoint(

@@ -40,7 +40,7 @@ impl Store {
     }
 
     pub(super) fn open_with(data_dir: &Path, opener: Box<Opener>) -> Result<(Store, Saved), StoreError> {
-        let claim = home::claim(data_dir)?;
+        let claim = home::patiently(|| home::claim(data_dir))?;
         let path = data_dir.join(FILE);
         match fs::metadata(&path) {
             // redb takes an empty file for a new database; this store never leaves one behind.
@@ -49,7 +49,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(data_dir, &path)?,
             Err(error) => return Err(StoreError::directory("read", &path)(error)),
         }
-        let database = opener(&path).map_err(|error| explain(&path, error))?;
+        let database = home::patiently(|| opener(&path).map_err(|error| explain(&path, error)))?;
         check_format(&path, &database)?;
         let saved = load::load(&path, &database)?;
         Ok((Store { path, database: Some(database), opener, _claim: claim }, saved))
@@ -72,11 +72,6 @@ impl Store {
         };
         let path = self.path.clone();
         match failure {
-            commit::Failure::Gap { incarnation, position, expected } => {
-                self.database = Some(database);
-                Err(StoreError::Gap { incarnation, position, expected })
-            }
-            commit::Failure::Damaged(what) => Err(StoreError::Damaged { path, what }),
             commit::Failure::Redb(source) => {
                 drop(database);
                 if self.file_length() > length {
@@ -88,7 +83,7 @@ impl Store {
     }
 
     fn reopen(&self) -> Result<Database, StoreError> {
-        (self.opener)(&self.path).map_err(|error| explain(&self.path, error))
+        home::patiently(|| (self.opener)(&self.path).map_err(|error| explain(&self.path, error)))
     }
 
     /// Returns to a full disk what a write that did not fit has taken of it, which others may need more, such as the

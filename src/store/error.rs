@@ -3,8 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::replica::IncarnationId;
-
 /// Why the store could not be opened or could not keep something. Whatever failed, what was kept before still is.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -67,18 +65,6 @@ pub enum StoreError {
         path: PathBuf,
         /// Why it failed.
         source: Box<redb::Error>,
-    },
-    /// A journal entry came without the one before it, which had not been kept. Nothing of the transaction was kept.
-    #[error(
-        "journal entry {position} of zone incarnation {incarnation} is refused: entry {expected} before it was not stored"
-    )]
-    Gap {
-        /// Which incarnation.
-        incarnation: IncarnationId,
-        /// The entry that came.
-        position: u64,
-        /// The entry that is missing.
-        expected: u64,
     },
 }
 

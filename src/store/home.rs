@@ -4,11 +4,30 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::StoreError;
 
 /// The file whose lock is the claim to the directory. It holds the process number of the last holder and stays behind.
 const LOCK_FILE: &str = "grapevine.lock";
+
+/// How long to wait for a directory in use. A process that was killed just now, as before a restart, holds its locks
+/// until the system has cleaned up after it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Tries until it succeeds, fails for another reason than that the directory is in use, or takes too long.
+pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+}
 
 /// Makes the directory and takes it for this process, until the returned file is dropped.
 pub(super) fn claim(data_dir: &Path) -> Result<File, StoreError> {

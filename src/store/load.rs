@@ -31,7 +31,6 @@ fn read(database: &Database) -> Result<Saved, Damage> {
     let mut zones = BTreeMap::new();
     read_checkpoints(&transaction, &mut zones)?;
     read_journal(&transaction, &mut zones)?;
-    zones.values().try_for_each(check_complete)?;
     Ok(Saved { facts: read_facts(&transaction)?, zones: zones.into_values().collect() })
 }
 
@@ -80,18 +79,6 @@ fn read_journal(transaction: &ReadTransaction, zones: &mut Zones) -> Result<(), 
         zone(zones, incarnation).journal.push((position, Arc::new(batch)));
     }
     Ok(())
-}
-
-/// The entries that a state is rebuilt from must follow the checkpoint without a gap.
-fn check_complete(zone: &SavedZone) -> Result<(), Damage> {
-    let start = zone.checkpoint.as_ref().map_or(0, |(position, _)| *position);
-    let needed = zone.journal.iter().map(|(position, _)| *position).filter(|position| *position >= start);
-    match (start..).zip(needed).find(|(expected, position)| expected != position) {
-        Some((expected, _)) => {
-            Err(Damage(format!("{} is missing", RowKey::Journal(zone.incarnation, expected).describe())))
-        }
-        None => Ok(()),
-    }
 }
 
 fn decode<T: serde::de::DeserializeOwned>(key: RowKey, row: &[u8]) -> Result<T, Damage> {

@@ -1,5 +1,4 @@
-//! A node's store in the simulation: what was kept survives a crash, what was on its way does not. As the real one it
-//! takes journal entries without a gap only, and one at a place that is taken drives out what follows.
+//! A node's store in the simulation: what was kept survives a crash, what was on its way does not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,21 +18,11 @@ struct Zone {
 }
 
 impl Disk {
-    /// Keeps all of the writes or none.
-    pub(crate) fn commit(&mut self, writes: Vec<Write>) -> Result<(), String> {
-        let before = self.clone();
-        let result = self.apply(writes);
-        if result.is_err() {
-            *self = before;
-        }
-        result
-    }
-
-    fn apply(&mut self, writes: Vec<Write>) -> Result<(), String> {
+    pub(crate) fn commit(&mut self, writes: Vec<Write>) {
         for write in writes {
             match write {
                 Write::Journal { position, batch } => {
-                    self.zones.entry(batch.incarnation).or_default().append(position, batch)?;
+                    self.zones.entry(batch.incarnation).or_default().journal.insert(position, batch);
                 }
                 Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
                     let zone = self.zones.entry(incarnation).or_default();
@@ -46,7 +35,6 @@ impl Disk {
                 Write::Facts(facts) => self.facts = facts,
             }
         }
-        Ok(())
     }
 
     pub(crate) fn read(&self) -> Saved {
@@ -56,21 +44,5 @@ impl Disk {
             journal: zone.journal.iter().map(|(position, batch)| (*position, batch.clone())).collect(),
         });
         Saved { facts: self.facts.clone(), zones: zones.collect() }
-    }
-}
-
-impl Zone {
-    fn append(&mut self, position: u64, batch: Arc<Batch>) -> Result<(), String> {
-        let after_last = self.journal.last_key_value().map_or(0, |(last, _)| last + 1);
-        let next = after_last.max(self.checkpoint.as_ref().map_or(0, |(contained, _)| *contained));
-        if position > next {
-            return Err(format!("entry {position} without entry {next}"));
-        }
-        let kept = self.journal.get(&position).map(|kept| **kept == *batch);
-        if position == next || kept == Some(false) {
-            self.journal.split_off(&position);
-            self.journal.insert(position, batch);
-        }
-        Ok(())
     }
 }

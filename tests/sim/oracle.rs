@@ -46,8 +46,9 @@ impl Oracle {
             self.refused += 1
         }
         let Some(expectation) = self.asked.remove(&ticket) else { return };
-        self.unsure.remove(&expectation.record);
+        // A refused edit may have reached a failing disk, and show after a crash.
         if stored {
+            self.unsure.remove(&expectation.record);
             self.expected.insert(expectation.record.clone(), expectation);
         }
     }

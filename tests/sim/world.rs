@@ -194,8 +194,17 @@ impl World {
             Happening::Event(event) => self.handle(index, event),
             Happening::Kept(id, writes) => {
                 let result = match self.machines[index].disk_full {
-                    true => Err("no space left on device".to_owned()),
-                    false => self.machines[index].disk.commit(writes),
+                    true => {
+                        // A disk may fail after it has taken everything in.
+                        if self.rng.random_bool(0.3) {
+                            self.machines[index].disk.commit(writes);
+                        }
+                        Err("no space left on device".to_owned())
+                    }
+                    false => {
+                        self.machines[index].disk.commit(writes);
+                        Ok(())
+                    }
                 };
                 self.handle(index, Event::Persisted { id, result });
             }

@@ -1,3 +1,5 @@
+//! Patching: only the lines concerned change, and the result reads back as what was wanted.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Rdata as text: every type is read, written, and read back the same.
+
 use super::*;
 
 fn origin() -> Name {
