@@ -189,7 +189,9 @@ impl<'z> Resolution<'_, 'z, '_> {
     fn refer(&mut self, zone: &'z Zone, node: &'z Node, cut: &[u8]) -> Result<Step, Full> {
         if let Some(ns) = node.get(RecordType::NS) {
             self.message.push(Section::Authority, cut, Source::new(zone, node, ns))?;
-            if let Some(ds) = node.get(RecordType::DS).filter(|_| self.message.signatures()) {
+            // In a zone that is not signed a DS proves nothing (RFC 4035 §3.1.4 is about signed ones).
+            let signed = self.message.signatures() && (zone.has_nsec() || zone.has_nsec3());
+            if let Some(ds) = node.get(RecordType::DS).filter(|_| signed) {
                 self.message.push(Section::Authority, cut, Source::new(zone, node, ds))?;
             } else {
                 denial::of_ds(self.message, zone, cut)?;
