@@ -10,8 +10,11 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use hickory_server::proto::rr::RecordType;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::client::lookup;
 
 /// The program under test.
 pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_grapevine");
@@ -134,6 +137,7 @@ impl Scene {
         let mut node = self.node(name);
         node.save(ORIGIN, ZONE);
         node.start();
+        until("the zone to be served", || !lookup(node.dns, "www.example.test.", RecordType::A).is_empty());
         node
     }
 }
