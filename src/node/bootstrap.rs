@@ -16,7 +16,7 @@ use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
 pub(super) const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// For how long such a node waits at least: enough for a running cluster to be found.
 const GRACE: Duration = Duration::from_secs(3);
-/// After how long without any member a joining node says so, again at twice that age, and so on: often at first, then seldom.
+/// After how long without any member a joining node says so; again after twice that, and so on.
 const LONELY: Duration = Duration::from_secs(5);
 
 /// Where a node stands on its way into a cluster.

@@ -162,3 +162,15 @@ fn a_node_that_finds_nobody_to_join_says_so() {
     }
     assert_eq!(warnings, 3, "after 5, 10 and 20 seconds");
 }
+
+#[test]
+fn the_answer_to_a_deletion_tells_the_last_serial() {
+    let mut node = started(false);
+    let command = Command::Delete { zone: name("corp.example.") };
+    let done = handle(&mut node, Event::Command { ticket: Ticket(1), command });
+    let serial = done.iter().find_map(|effect| match effect {
+        Effect::Done { result: Ok(applied), .. } => Some(applied.serial),
+        _ => None,
+    });
+    assert_eq!(serial, Some(1));
+}
