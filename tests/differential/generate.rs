@@ -34,29 +34,29 @@ const QTYPES: &[RecordType] = &[
 ];
 
 /// Zones that are loaded together, as master files.
-pub struct ZoneFamily {
+pub(crate) struct ZoneFamily {
     /// What makes this set again.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Origin, without a final dot, and text.
-    pub zones: Vec<(String, String)>,
+    pub(crate) zones: Vec<(String, String)>,
     /// What is asked.
-    pub questions: Vec<Question>,
+    pub(crate) questions: Vec<Question>,
 }
 
 /// One question.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// The name as text without a final dot.
-    pub qname: String,
+    pub(crate) qname: String,
     /// The type.
-    pub qtype: RecordType,
+    pub(crate) qtype: RecordType,
     /// Whether DNSSEC records are wanted.
-    pub dnssec: bool,
+    pub(crate) dnssec: bool,
 }
 
 impl ZoneFamily {
     /// The set of a seed with this many questions.
-    pub fn generate(seed: u64, questions: usize) -> ZoneFamily {
+    pub(crate) fn generate(seed: u64, questions: usize) -> ZoneFamily {
         let mut rng = StdRng::seed_from_u64(seed);
         let top = format!("s{seed}");
         let below = ["a", "b", "a.a", "b.a", "c.b", "a.b.a"];

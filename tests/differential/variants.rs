@@ -5,17 +5,17 @@ use grapevine::zone::RecordType;
 use crate::judge::Case;
 
 /// A permitted difference.
-pub struct Variant {
+pub(crate) struct Variant {
     /// What it is called in the figures.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Why it is right.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
     /// Whether a case is one of it.
-    pub applies: fn(&Case) -> bool,
+    pub(crate) applies: fn(&Case) -> bool,
 }
 
 /// Every permitted difference.
-pub const VARIANTS: &[Variant] = &[Variant {
+pub(crate) const VARIANTS: &[Variant] = &[Variant {
     name: "any-one-rrset",
     reason: "RFC 8482 §4.1: to ANY one RRset is enough; the others give all of them",
     applies: |case| {
