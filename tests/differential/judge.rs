@@ -1,9 +1,7 @@
 //! Who is right: what Grapevine said against what the stock servers said.
 
-use std::collections::BTreeSet;
-
 use grapevine::master::record_to_text;
-use grapevine::zone::{Record, RecordType};
+use grapevine::zone::RecordType;
 
 use crate::generate::Question;
 use crate::message::Said;
@@ -76,17 +74,6 @@ impl Case {
             }
         }
         text
-    }
-
-    /// What a stock server said.
-    pub(crate) fn said_by(&self, kind: crate::stock::Kind) -> &Said {
-        let index = KINDS.iter().position(|&other| other == kind).expect("every kind is asked");
-        &self.stock[index]
-    }
-
-    /// Every record of a section that any stock server put there.
-    pub(crate) fn anybodys(&self, section: usize) -> BTreeSet<&Record> {
-        self.stock.iter().flat_map(|said| &said.sections[section]).collect()
     }
 
     /// Whether the question is of this type.
