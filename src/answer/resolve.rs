@@ -95,7 +95,7 @@ impl<'z> Resolution<'_, 'z, '_> {
             }
             // A DS stands at the parent's side, so a chain does not leave the zone for one below.
             let stays = self.rtype == RecordType::DS && is_at_or_below(name.lower(), zone.origin().as_wire());
-            match if stays { Some(zone) } else { self.zone_of(name.lower()) } {
+            match if stays { Some(zone) } else { self.zone_of_question(name.lower()) } {
                 Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,
                 None => return Ok(()),

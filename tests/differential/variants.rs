@@ -61,7 +61,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
                     && said.sections[1].is_empty()
                     && said.sections[0].is_subset(&case.ours.sections[0])
             };
-            stops(bind) && stops(knot)
+            !case.asks(RecordType::DS) && stops(bind) && stops(knot)
         },
     },
 ];
