@@ -19,7 +19,7 @@ const TRIES: usize = 20;
 const TRANSFER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks every question and returns the responses in the same order; `None` where there was none.
-pub fn ask(server: SocketAddr, questions: &[Question], tries: usize) -> Vec<Option<Vec<u8>>> {
+pub(crate) fn ask(server: SocketAddr, questions: &[Question], tries: usize) -> Vec<Option<Vec<u8>>> {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.connect(server).expect("a loopback address");
     socket.set_read_timeout(Some(RETRY_AFTER)).expect("a timeout");
@@ -27,7 +27,7 @@ pub fn ask(server: SocketAddr, questions: &[Question], tries: usize) -> Vec<Opti
 }
 
 /// As [`ask`], of a server that must respond to everything.
-pub fn ask_all(server: SocketAddr, questions: &[Question]) -> Vec<Vec<u8>> {
+pub(crate) fn ask_all(server: SocketAddr, questions: &[Question]) -> Vec<Vec<u8>> {
     let missing = |index: usize| panic!("{server} did not respond to {:?}", questions[index]);
     let responses = ask(server, questions, TRIES).into_iter().enumerate();
     responses.map(|(index, response)| response.unwrap_or_else(|| missing(index))).collect()
@@ -67,7 +67,7 @@ fn is_about(response: &[u8], query: &[u8]) -> bool {
 }
 
 /// Transfers a zone: its SOA, then every other record. An error if the server does not have it, or not yet.
-pub fn transfer(server: SocketAddr, origin: &Name) -> io::Result<Vec<Record>> {
+pub(crate) fn transfer(server: SocketAddr, origin: &Name) -> io::Result<Vec<Record>> {
     let deadline = Instant::now() + TRANSFER_PATIENCE;
     let mut stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(TRANSFER_PATIENCE))?;

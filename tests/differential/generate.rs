@@ -34,29 +34,29 @@ const QTYPES: &[RecordType] = &[
 ];
 
 /// Zones that are loaded together, as master files.
-pub struct ZoneFamily {
+pub(crate) struct ZoneFamily {
     /// What makes this set again.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Origin, without a final dot, and text.
-    pub zones: Vec<(String, String)>,
+    pub(crate) zones: Vec<(String, String)>,
     /// What is asked.
-    pub questions: Vec<Question>,
+    pub(crate) questions: Vec<Question>,
 }
 
 /// One question.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// The name as text without a final dot.
-    pub qname: String,
+    pub(crate) qname: String,
     /// The type.
-    pub qtype: RecordType,
+    pub(crate) qtype: RecordType,
     /// Whether DNSSEC records are wanted.
-    pub dnssec: bool,
+    pub(crate) dnssec: bool,
 }
 
 impl ZoneFamily {
     /// The set of a seed with this many questions.
-    pub fn generate(seed: u64, questions: usize) -> ZoneFamily {
+    pub(crate) fn generate(seed: u64, questions: usize) -> ZoneFamily {
         let mut rng = StdRng::seed_from_u64(seed);
         let top = format!("s{seed}");
         let below = ["a", "b", "a.a", "b.a", "c.b", "a.b.a"];
@@ -167,7 +167,7 @@ impl ZoneText {
             zone.add_random(names, &owner, origin);
         }
         let (ttl, minimum) = (names.rng.random_range(1..4) * 600, names.rng.random_range(1..4) * 600);
-        zone.finish(origin, ttl, minimum)
+        zone.finish(origin, origins, ttl, minimum)
     }
 
     fn add_random(&mut self, names: &mut Names, owner: &str, origin: &str) {
@@ -240,7 +240,7 @@ impl ZoneText {
     }
 
     /// Takes out what no server loads, and writes the rest.
-    fn finish(mut self, origin: &str, ttl: u32, minimum: u32) -> String {
+    fn finish(mut self, origin: &str, origins: &[String], ttl: u32, minimum: u32) -> String {
         let suffix = format!(".{origin}");
         self.rrsets.retain(|owner, _| owner == origin || owner.ends_with(&suffix));
         for (owner, rrsets) in &mut self.rrsets {
@@ -253,6 +253,10 @@ impl ZoneText {
             }
             // A name has one alias; a DNAME is not at a cut (RFC 6672 §2.3, §2.4).
             if rrsets.contains_key("NS") && !is_apex {
+                rrsets.remove("DNAME");
+            }
+            // NSD keeps all zones in one tree and does not load what lies below a DNAME of another zone.
+            if origins.iter().any(|other| other == owner || other.ends_with(&format!(".{owner}"))) {
                 rrsets.remove("DNAME");
             }
             if is_apex || !rrsets.contains_key("NS") {
@@ -271,6 +275,7 @@ impl ZoneText {
             .map(|(o, _)| format!(".{o}"))
             .collect();
         self.rrsets.retain(|owner, _| !dnames.iter().any(|dname| owner.ends_with(dname.as_str())));
+        self.fix_apex_name_servers(origin);
         let mut text =
             format!("$TTL 3600\n{origin}. {ttl} IN SOA ns.{origin}. host.{origin}. 1 7200 900 86400 {minimum}\n");
         for (owner, rrsets) in &self.rrsets {
@@ -281,5 +286,23 @@ impl ZoneText {
             }
         }
         text
+    }
+
+    /// BIND loads no zone whose own name servers lie in it without an address.
+    fn fix_apex_name_servers(&mut self, origin: &str) {
+        let suffix = format!(".{origin}");
+        let has_address = |name: &str| {
+            self.rrsets.get(name).is_some_and(|rrsets| rrsets.contains_key("A") || rrsets.contains_key("AAAA"))
+        };
+        let is_fine = |target: &String| {
+            let name = target.trim_end_matches('.');
+            (name != origin && !name.ends_with(&suffix)) || has_address(name)
+        };
+        let mut targets = self.rrsets.get(origin).and_then(|rrsets| rrsets.get("NS")).cloned().unwrap_or_default();
+        targets.retain(is_fine);
+        if targets.is_empty() {
+            targets.push("ns.elsewhere.example.".to_owned());
+        }
+        self.rrsets.entry(origin.to_owned()).or_default().insert("NS", targets);
     }
 }

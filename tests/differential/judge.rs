@@ -1,9 +1,7 @@
 //! Who is right: what Grapevine said against what the stock servers said.
 
-use std::collections::BTreeSet;
-
 use grapevine::master::record_to_text;
-use grapevine::zone::{Record, RecordType};
+use grapevine::zone::RecordType;
 
 use crate::generate::Question;
 use crate::message::Said;
@@ -11,18 +9,18 @@ use crate::stock::KINDS;
 use crate::variants::VARIANTS;
 
 /// One question and what everybody said to it; `stock` in the order of [`KINDS`].
-pub struct Case {
+pub(crate) struct Case {
     /// The question.
-    pub question: Question,
+    pub(crate) question: Question,
     /// What Grapevine said.
-    pub ours: Said,
+    pub(crate) ours: Said,
     /// What the others said.
-    pub stock: Vec<Said>,
+    pub(crate) stock: Vec<Said>,
 }
 
 /// What came out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Two stock servers said the same in every section, and Grapevine too.
     Exact,
     /// Nothing to complain about: no two agree in everything, and Grapevine agrees with those that agree in the rest.
@@ -37,7 +35,7 @@ pub enum Verdict {
 
 impl Case {
     /// Judges by the rule of two: what two stock servers agree on is right; if no two agree, each of them may be.
-    pub fn judge(&self) -> Verdict {
+    pub(crate) fn judge(&self) -> Verdict {
         let core = self.settled(|a, b| a.core() == b.core());
         let core_agrees = core.iter().any(|said| said.core() == self.ours.core());
         let whole: Vec<&Said> = self.settled(|a, b| a.core() == b.core() && a.sections[2] == b.sections[2]);
@@ -63,7 +61,7 @@ impl Case {
     }
 
     /// The case for a person to read.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut text = format!("{:?}\n", self.question);
         let names = KINDS.iter().map(|kind| format!("{kind:?}"));
         for (name, said) in names.zip(&self.stock).chain([("Grapevine".to_owned(), &self.ours)]) {
@@ -78,19 +76,8 @@ impl Case {
         text
     }
 
-    /// What a stock server said.
-    pub fn said_by(&self, kind: crate::stock::Kind) -> &Said {
-        let index = KINDS.iter().position(|&other| other == kind).expect("every kind is asked");
-        &self.stock[index]
-    }
-
-    /// Every record of a section that any stock server put there.
-    pub fn anybodys(&self, section: usize) -> BTreeSet<&Record> {
-        self.stock.iter().flat_map(|said| &said.sections[section]).collect()
-    }
-
     /// Whether the question is of this type.
-    pub fn asks(&self, rtype: RecordType) -> bool {
+    pub(crate) fn asks(&self, rtype: RecordType) -> bool {
         self.question.qtype == rtype
     }
 }

@@ -7,30 +7,30 @@ use grapevine::zone::{Name, Rdata, Record, RecordType};
 use crate::generate::Question;
 
 /// The largest datagram that a question offers to take; every server is set up to use it.
-pub const PAYLOAD: u16 = 4096;
+pub(crate) const PAYLOAD: u16 = 4096;
 
 /// What a server said, OPT left out. All names are in lower case.
 #[derive(Debug, PartialEq, Eq, Clone)]
-pub struct Said {
+pub(crate) struct Said {
     /// The rcode.
-    pub rcode: u16,
+    pub(crate) rcode: u16,
     /// The AA flag.
-    pub authoritative: bool,
+    pub(crate) authoritative: bool,
     /// The TC flag.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
     /// Answer, authority and additional.
-    pub sections: [BTreeSet<Record>; 3],
+    pub(crate) sections: [BTreeSet<Record>; 3],
 }
 
 impl Said {
     /// All that must be equal.
-    pub fn core(&self) -> (u16, bool, &[BTreeSet<Record>]) {
+    pub(crate) fn core(&self) -> (u16, bool, &[BTreeSet<Record>]) {
         (self.rcode, self.authoritative, &self.sections[..2])
     }
 }
 
 /// A query with EDNS.
-pub fn query(id: u16, question: &Question) -> Vec<u8> {
+pub(crate) fn query(id: u16, question: &Question) -> Vec<u8> {
     let mut message = header(id, 1);
     message.extend(Name::parse_to_wire(question.qname.as_bytes(), Some(&[0])).expect("a generated name is valid"));
     message.extend(question.qtype.0.to_be_bytes());
@@ -43,7 +43,7 @@ pub fn query(id: u16, question: &Question) -> Vec<u8> {
 }
 
 /// A query for a zone, without EDNS.
-pub fn transfer_query(origin: &Name) -> Vec<u8> {
+pub(crate) fn transfer_query(origin: &Name) -> Vec<u8> {
     let mut message = header(1, 0);
     message.extend_from_slice(origin.as_wire());
     message.extend(RecordType::AXFR.0.to_be_bytes());
@@ -57,7 +57,7 @@ fn header(id: u16, additional: u8) -> Vec<u8> {
 }
 
 /// Reads a response.
-pub fn decode(message: &[u8]) -> Said {
+pub(crate) fn decode(message: &[u8]) -> Said {
     let flags = word(message, 2);
     let mut sections: [BTreeSet<Record>; 3] = Default::default();
     for (section, record) in records(message) {
@@ -69,7 +69,7 @@ pub fn decode(message: &[u8]) -> Said {
 }
 
 /// Every record of a message with the number of its section, in the order of the message.
-pub fn records(message: &[u8]) -> Vec<(usize, Record)> {
+pub(crate) fn records(message: &[u8]) -> Vec<(usize, Record)> {
     let mut at = 12;
     for _ in 0..word(message, 4) {
         name(message, &mut at);

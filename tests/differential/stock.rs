@@ -19,7 +19,7 @@ const LISTEN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Which server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// BIND 9.
     Bind,
     /// NSD 4.
@@ -29,10 +29,10 @@ pub enum Kind {
 }
 
 /// All of them.
-pub const KINDS: [Kind; 3] = [Kind::Bind, Kind::Nsd, Kind::Knot];
+pub(crate) const KINDS: [Kind; 3] = [Kind::Bind, Kind::Nsd, Kind::Knot];
 
 /// Where a server has its zones from.
-pub enum Zones<'a> {
+pub(crate) enum Zones<'a> {
     /// Master files: origin without a final dot, text.
     Files(&'a [(String, String)]),
     /// Another server, which is the primary of these origins.
@@ -40,18 +40,18 @@ pub enum Zones<'a> {
 }
 
 /// A running server. It ends when this is dropped.
-pub struct Stock {
+pub(crate) struct Stock {
     /// Which one.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     directory: TempDir,
     process: Child,
 }
 
 impl Stock {
     /// Starts a server and waits until it listens.
-    pub fn start(kind: Kind, zones: &Zones<'_>) -> Stock {
+    pub(crate) fn start(kind: Kind, zones: &Zones<'_>) -> Stock {
         (0..PORT_TRIES)
             .find_map(|_| Stock::try_start(kind, zones))
             .unwrap_or_else(|| panic!("{kind:?} ended at once {PORT_TRIES} times"))
@@ -83,7 +83,7 @@ impl Stock {
     }
 
     /// What it wrote so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 

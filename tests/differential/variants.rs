@@ -3,29 +3,65 @@
 use grapevine::zone::RecordType;
 
 use crate::judge::Case;
+use crate::message::Said;
 
 /// A permitted difference.
-pub struct Variant {
+pub(crate) struct Variant {
     /// What it is called in the figures.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Why it is right.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
     /// Whether a case is one of it.
-    pub applies: fn(&Case) -> bool,
+    pub(crate) applies: fn(&Case) -> bool,
 }
 
 /// Every permitted difference.
-pub const VARIANTS: &[Variant] = &[Variant {
-    name: "any-one-rrset",
-    reason: "RFC 8482 §4.1: to ANY one RRset is enough; the others give all of them",
-    applies: |case| {
-        case.asks(RecordType::ANY)
-            && case.stock.iter().any(|said| {
-                said.rcode == case.ours.rcode
-                    && said.authoritative == case.ours.authoritative
-                    && said.sections[0].is_empty() == case.ours.sections[0].is_empty()
-                    && case.ours.sections[0].is_subset(&said.sections[0])
-                    && case.ours.sections[1].is_subset(&said.sections[1])
-            })
+pub(crate) const VARIANTS: &[Variant] = &[
+    Variant {
+        name: "any-one-rrset",
+        reason: "RFC 8482 §4.1: to ANY one RRset is enough; the others give all of them",
+        applies: |case| {
+            case.asks(RecordType::ANY)
+                && case.stock.iter().any(|said| {
+                    said.rcode == case.ours.rcode
+                        && said.authoritative == case.ours.authoritative
+                        && said.sections[0].is_empty() == case.ours.sections[0].is_empty()
+                        && case.ours.sections[0].is_subset(&said.sections[0])
+                        && case.ours.sections[1].is_subset(&said.sections[1])
+                })
+        },
     },
-}];
+    Variant {
+        name: "chain-across-zones",
+        reason: "RFC 1034 §4.3.2 step 3a goes on with any zone held here, as NSD does; BIND and Knot stop at the zone's border",
+        applies: |case| {
+            let [bind, nsd, knot] = &case.stock[..] else { return false };
+            let stops = |said: &Said| {
+                said.rcode == 0
+                    && said.sections[0].iter().any(|record| record.rtype == RecordType::CNAME)
+                    && said.sections[1].is_empty()
+                    && said.sections[0].is_subset(&case.ours.sections[0])
+            };
+            stops(bind)
+                && stops(knot)
+                && bind.authoritative == case.ours.authoritative
+                && case.ours.core() == nsd.core()
+        },
+    },
+    Variant {
+        name: "chain-across-zones-past-nsd",
+        reason: "as above, but NSD, which keeps all zones in one tree, takes a name that only another zone has for an empty \
+                 non-terminal, or another zone's cut for its own (RFC 4592 §2.2 speaks of the names of one zone)",
+        applies: |case| {
+            let [bind, _, knot] = &case.stock[..] else { return false };
+            let stops = |said: &Said| {
+                said.rcode == 0
+                    && said.authoritative == case.ours.authoritative
+                    && said.sections[0].iter().any(|record| record.rtype == RecordType::CNAME)
+                    && said.sections[1].is_empty()
+                    && said.sections[0].is_subset(&case.ours.sections[0])
+            };
+            !case.asks(RecordType::DS) && stops(bind) && stops(knot)
+        },
+    },
+];
