@@ -246,10 +246,8 @@ impl ZoneText {
         for (owner, rrsets) in &mut self.rrsets {
             let is_apex = owner == origin;
             // A CNAME stands alone (RFC 2181 §10.1).
-            if rrsets.contains_key("CNAME") {
-                if is_apex || rrsets.len() > 1 {
-                    rrsets.remove("CNAME");
-                }
+            if is_apex || rrsets.len() > 1 {
+                rrsets.remove("CNAME");
             }
             // A name has one alias; a DNAME is not at a cut (RFC 6672 §2.3, §2.4).
             if rrsets.contains_key("NS") && !is_apex {
