@@ -412,7 +412,11 @@ impl Replica {
             self.reprint(*incarnation);
         }
         let origins: BTreeSet<&Name> = self.listed.members().map(|member| &member.origin).collect();
-        let zones = origins.into_iter().filter_map(|origin| self.serving(origin)).map(|zone| zone.snapshot().clone());
+        // A zone that was deleted and made anew is listed before its new life has arrived; until then the old one is
+        // served, rather than nothing.
+        let before = &self.served;
+        let serve = |origin| self.serving(origin).map(ZoneReplica::snapshot).or_else(|| before.get(origin)).cloned();
+        let zones = origins.into_iter().filter_map(serve);
         self.served = Arc::new(ZoneSet::new(zones.chain([self.catalog.snapshot().clone()])));
         gone
     }

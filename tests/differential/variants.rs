@@ -64,4 +64,12 @@ pub(crate) const VARIANTS: &[Variant] = &[
             !case.asks(RecordType::DS) && stops(bind) && stops(knot)
         },
     },
+    Variant {
+        name: "occluded-wildcard-glue",
+        reason: "a wildcard below a cut is not the zone's own data, so nothing is made from it (RFC 4592 §4.2), as BIND has it",
+        applies: |case| {
+            let referred = !case.ours.authoritative && case.ours.sections[0].is_empty();
+            referred && case.stock.first() == Some(&case.ours)
+        },
+    },
 ];
