@@ -246,11 +246,7 @@ impl ZoneText {
         for (owner, rrsets) in &mut self.rrsets {
             let is_apex = owner == origin;
             // A CNAME stands alone (RFC 2181 §10.1).
-<<<<<<< HEAD
-            if rrsets.contains_key("CNAME") && (is_apex || rrsets.len() > 1) {
-=======
             if is_apex || rrsets.len() > 1 {
->>>>>>> diff
                 rrsets.remove("CNAME");
             }
             // A name has one alias; a DNAME is not at a cut (RFC 6672 §2.3, §2.4).
