@@ -292,7 +292,11 @@ impl FilesTask {
             self.held.send_replace(Arc::new(held.borrow_and_update().iter().map(shown).collect()));
             tokio::select! {
                 () = &mut task => return Ok("the zone files"),
-                changed = held.changed() => if changed.is_err() { (&mut task).await },
+                changed = held.changed() => if changed.is_err() {
+                    // Whoever holds files has ended, and with it the task is about to.
+                    (&mut task).await;
+                    return Ok("the zone files");
+                },
                 Some(request) = self.decisions.recv() => {
                     let decision = match request.decision {
                         admin::Decision::Approve => files::Decision::Approve,

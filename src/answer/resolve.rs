@@ -95,7 +95,7 @@ impl<'z> Resolution<'_, 'z, '_> {
             }
             // A DS stands at the parent's side, so a chain does not leave the zone for one below.
             let stays = self.rtype == RecordType::DS && is_at_or_below(name.lower(), zone.origin().as_wire());
-            match if stays { Some(zone) } else { self.zone_of(name.lower()) } {
+            match if stays { Some(zone) } else { self.zone_of_question(name.lower()) } {
                 Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,
                 None => return Ok(()),
@@ -192,10 +192,13 @@ impl<'z> Resolution<'_, 'z, '_> {
     fn refer(&mut self, zone: &'z Zone, node: &'z Node, cut: &[u8]) -> Result<Step, Full> {
         if let Some(ns) = node.get(RecordType::NS) {
             self.message.push(Section::Authority, cut, Source::new(zone, node, ns))?;
-            if let Some(ds) = node.get(RecordType::DS).filter(|_| self.message.signatures()) {
-                self.message.push(Section::Authority, cut, Source::new(zone, node, ds))?;
-            } else {
-                denial::of_ds(self.message, zone, cut)?;
+            match node.get(RecordType::DS).filter(|_| self.message.signatures()) {
+                Some(ds) if node.signatures(RecordType::DS).next().is_some() => {
+                    self.message.push(Section::Authority, cut, Source::new(zone, node, ds))?;
+                }
+                // A DS that is not signed secures nothing (RFC 4035 §3.1.4 speaks of signed zones).
+                Some(_) => {}
+                None => denial::of_ds(self.message, zone, cut)?,
             }
         }
         Ok(Step::Done)

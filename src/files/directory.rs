@@ -9,10 +9,10 @@ use std::{fs, io};
 use super::bases::Bases;
 use super::entry::Entry;
 use super::held::{Cause, HeldFiles};
-use super::read::{Reading, Unread, read};
+use super::read::{Reading, Unread, assemble, read};
 use super::save::is_replicated;
 use super::watcher::Kind;
-use super::{FilesError, origin, scan};
+use super::{FilesError, origin, scan, write};
 use crate::metrics::Metrics;
 use crate::node::Command;
 use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
@@ -99,9 +99,33 @@ impl ZoneFiles {
             strange: BTreeSet::new(),
         };
         files.rescan(Duration::ZERO);
+        files.end_exchanges();
         let offer = files.read_offer();
         files.offered = offer.iter().map(|content| (content.origin.clone(), content.clone())).collect();
         Ok((files, offer))
+    }
+
+    /// Puts back the saves that were swapped out for a moment when the node crashed. A text that says just what this
+    /// node has read or written under its marker is no save, but the other side of the exchange.
+    fn end_exchanges(&self) {
+        for (origin, entry) in &self.entries {
+            let Some(text) = write::swapped_out(&entry.path) else { continue };
+            let texts = BTreeMap::from([(entry.path.to_string_lossy().into_owned(), text)]);
+            let is_save = match assemble(&entry.path, origin, &texts).map(|reading| reading.parsed) {
+                Ok(Ok(file)) => self.bases.get(origin, file.marker()).is_some_and(|base| base != *file.content()),
+                _ => true,
+            };
+            match write::end_exchange(&entry.path, is_save) {
+                Ok(()) if is_save => {
+                    tracing::info!(zone = %origin, "a save that was put aside by a crash is in its place again");
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    let file = entry.path.display();
+                    tracing::error!(zone = %origin, %file, %error, "a file cannot be put back as it was before a crash");
+                }
+            }
+        }
     }
 
     /// Reads every file once. One with errors is shown as held at once: there is no older version of it to serve.

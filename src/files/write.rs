@@ -36,22 +36,40 @@ fn replace_with(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
 /// file is not, or is no longer, what it was taken for: whatever is saved at the same moment wins.
 ///
 /// The new file and the old one change places in one step (renameat2(2)), and only then is looked at what was there. A
-/// check before a plain rename would lose a save that falls between the two.
+/// check before a plain rename would lose a save that falls between the two. What a crash leaves under the other name
+/// meanwhile is for [`swapped_out`] to find.
 pub(super) fn exchange(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<bool> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let temporary = temporary(&path);
-    let result = fill(&temporary, &path, new, true).and_then(|()| match old {
-        Some(old) => swap(&temporary, &path, old, new),
-        None => rename(&temporary, &path, RenameFlags::NOREPLACE),
-    });
+    let (unfinished, beside) = (temporary(&path), swapping(&path));
+    let filled = fill(&unfinished, &path, new, true).and_then(|()| fs::rename(&unfinished, &beside));
+    if let Err(error) = filled {
+        let _ = fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    let result = match old {
+        Some(old) => swap(&beside, &path, old, new),
+        None => rename(&beside, &path, RenameFlags::NOREPLACE),
+    };
     let result = match result {
-        Err(error) if is_unsupported(&error) => swap_plainly(&temporary, &path, old),
+        Err(error) if is_unsupported(&error) => swap_plainly(&beside, &path, old),
         result => result,
     };
-    match fs::remove_file(&temporary) {
+    match fs::remove_file(&beside) {
         Err(error) if result.is_ok() && error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => result,
     }
+}
+
+/// A whole text that a crash has left beside a file, from an exchange that it interrupted: the new one, the old one, or
+/// a save that came in between and was about to be put back.
+pub(super) fn swapped_out(path: &Path) -> Option<Vec<u8>> {
+    fs::read(swapping(&fs::canonicalize(path).ok()?)).ok()
+}
+
+/// Ends an exchange that a crash has interrupted: puts what was swapped out back, or away.
+pub(super) fn end_exchange(path: &Path, back: bool) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    if back { fs::rename(swapping(&path), path) } else { fs::remove_file(swapping(&path)) }
 }
 
 /// Swaps the two files until the one swapped out is older than the one swapped in.
@@ -100,11 +118,21 @@ fn swap_plainly(temporary: &Path, path: &Path, old: Option<&[u8]>) -> io::Result
     fs::rename(temporary, path).map(|()| true)
 }
 
-/// A name that is never taken for a zone file: hidden, and without the extension at its end.
+/// Where a text is written that is not whole yet.
 fn temporary(path: &Path) -> PathBuf {
+    hidden(path, ".grapevine")
+}
+
+/// Where a whole text waits to change places with a file, and the other one after that.
+fn swapping(path: &Path) -> PathBuf {
+    hidden(path, ".grapevine-swap")
+}
+
+/// A name that is never taken for a zone file: hidden, and without the extension at its end.
+fn hidden(path: &Path, extension: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(".grapevine");
+    name.push(extension);
     path.with_file_name(name)
 }
 

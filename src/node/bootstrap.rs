@@ -16,6 +16,8 @@ use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
 pub(super) const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// For how long such a node waits at least: enough for a running cluster to be found.
 const GRACE: Duration = Duration::from_secs(3);
+/// After how long without any member a joining node says so; again after twice that, and so on.
+const LONELY: Duration = Duration::from_secs(5);
 
 /// Where a node stands on its way into a cluster.
 #[derive(Debug)]
@@ -26,11 +28,13 @@ pub(super) struct Bootstrap {
     files: Option<Vec<ZoneContent>>,
     provisional: Arc<ZoneSet>,
     waited: Duration,
+    complain_at: Duration,
 }
 
 impl Bootstrap {
     pub(super) fn new(joins: bool, done: bool) -> Bootstrap {
-        Bootstrap { joins, done, files: None, provisional: Arc::default(), waited: Duration::ZERO }
+        let (provisional, waited) = (Arc::default(), Duration::ZERO);
+        Bootstrap { joins, done, files: None, provisional, waited, complain_at: LONELY }
     }
 
     /// Whether the replica, not the files, is the truth.
@@ -104,6 +108,12 @@ impl Node {
         self.bootstrap.waited += LOOK_AROUND;
         self.arm(now.mono + LOOK_AROUND, Timer::Bootstrap);
         let alive: Vec<_> = self.membership.alive().map(|member| member.addr).collect();
+        if alive.is_empty() && self.bootstrap.joins && self.bootstrap.waited >= self.bootstrap.complain_at {
+            self.bootstrap.complain_at *= 2;
+            let message = "no node to join has answered yet: does one run at an address given to join, can UDP and TCP \
+                           reach it, and do both have the same key and cluster name?";
+            self.report(Severity::Warn, message.to_owned());
+        }
         let all_new =
             alive.iter().all(|addr| self.peers.get(*addr).is_some_and(|peer| peer.root.is_some() && !peer.initialised));
         let first = alive.iter().all(|addr| *addr > self.config.gossip);

@@ -76,11 +76,12 @@ impl Node {
         self.done(ticket, result);
     }
 
-    /// The zone as it is now. A zone that was just deleted has neither serial nor version.
+    /// The zone as it is now. One that was just deleted has its last serial and no version.
     fn applied(&self, zone: &Name, changed: bool) -> Result<Applied, CommandError> {
         let state = self.replica.serving(zone).map(|zone| zone.state());
+        let last = self.replica.catalog().stub(zone).map_or(0, |stub| stub.serial);
         Ok(Applied {
-            serial: state.map_or(0, |state| state.serial()),
+            serial: state.map_or(last, |state| state.serial()),
             version: state.map_or([0; 8], |state| state.version().hash()),
             changed,
         })

@@ -30,8 +30,9 @@ struct Held {
 pub(super) struct Durability {
     /// Writes under way that are not edits of this node, to be tried again if they fail.
     saving: BTreeMap<PersistId, Vec<Write>>,
-    /// Writes that failed, in order.
-    unsaved: Vec<Write>,
+    /// Writes that failed, and all that were asked for after one of those: they are made again in the order in which
+    /// they were asked for, which matters for checkpoints and facts.
+    unsaved: BTreeMap<PersistId, Vec<Write>>,
     held: BTreeMap<PersistId, Held>,
     /// What waits for the writes that failed. Its snapshot is not looked at: when they are tried again, together with
     /// all that came since, the snapshot of that moment takes its place.
@@ -53,7 +54,7 @@ impl Durability {
 
     /// The writes that must go ahead of an edit's own, because they failed earlier.
     pub(super) fn unsaved(&self) -> Vec<Write> {
-        self.unsaved.clone()
+        self.unsaved.values().flatten().cloned().collect()
     }
 
     /// Where something waits that must not be seen before all writes so far are kept; `None` if they are.
@@ -94,11 +95,11 @@ impl Node {
         if writes.is_empty() {
             return;
         }
+        let id = self.durability.next_id();
         if !self.durability.unsaved.is_empty() {
-            self.durability.unsaved.extend(writes);
+            self.durability.unsaved.insert(id, writes);
             return;
         }
-        let id = self.durability.next_id();
         self.durability.saving.insert(id, writes.clone());
         self.effects.push(Effect::Persist { id, writes });
     }
@@ -108,7 +109,8 @@ impl Node {
     }
 
     pub(super) fn retry_writes(&mut self) {
-        let writes = std::mem::take(&mut self.durability.unsaved);
+        let writes = self.durability.unsaved();
+        self.durability.unsaved.clear();
         self.persist(writes);
         let done = std::mem::take(&mut self.durability.blocked).done;
         let snapshot = (self.served(), self.replica.root());
@@ -129,20 +131,22 @@ impl Node {
             self.pump_commands(now);
         } else if let Some(writes) = self.durability.saving.remove(&id) {
             match result {
-                Ok(()) => self.release(id, now),
+                Ok(()) => self.release(id, writes, now),
                 Err(reason) => self.keep_for_later(id, writes, &reason, now),
             }
         }
     }
 
     /// Lets go what waited for these writes.
-    fn release(&mut self, id: PersistId, now: Now) {
-        let Some(held) = self.durability.held.remove(&id) else { return };
+    fn release(&mut self, id: PersistId, writes: Vec<Write>, now: Now) {
+        let held = self.durability.held.remove(&id);
         if !self.durability.unsaved.is_empty() {
-            // An earlier write failed: what came after it must not be seen before it.
-            self.durability.blocked.done.extend(held.done);
+            // An earlier write failed: what came after it must not be seen before it, and is made again after it.
+            self.durability.unsaved.insert(id, writes);
+            self.durability.blocked.done.extend(held.into_iter().flat_map(|held| held.done));
             return;
         }
+        let Some(held) = held else { return };
         if let Some(snapshot) = held.snapshot {
             self.publish_now(snapshot);
             self.tell_soon(now);
@@ -157,8 +161,7 @@ impl Node {
             self.report(Severity::Error, message);
             self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
         }
-        // Writes that were asked for earlier stay ahead of later ones.
-        self.durability.unsaved.extend(writes);
+        self.durability.unsaved.insert(id, writes);
         if let Some(held) = self.durability.held.remove(&id) {
             self.durability.blocked.done.extend(held.done);
         }

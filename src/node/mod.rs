@@ -10,6 +10,8 @@ mod peers;
 mod replicate;
 mod sessions;
 mod show;
+#[cfg(test)]
+mod tests;
 mod transfers;
 mod view;
 mod wire;

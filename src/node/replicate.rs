@@ -24,6 +24,12 @@ const TELL_FANOUT: usize = 32;
 /// digests differ all the time.
 const ASK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
 
+/// The most bytes of batches in one response; a peer that lacks more is sent the state, which comes in chunks. In memory
+/// a batch takes several times its encoded size, and decoding stops at [`codec::MAX_DECODED`].
+const MAX_BATCHES_BYTES: usize = 8 << 20;
+/// How many chunks of a state are taken in: some gigabytes.
+const MAX_CHUNKS: u32 = 1 << 14;
+
 impl Node {
     /// Carries out what a change to the replica asks for. `from` is the member that it came from.
     pub(super) fn on_changed(&mut self, changed: Changed, from: Option<SocketAddr>, now: Now) {
@@ -221,6 +227,9 @@ impl Node {
         (transfer, count, got): (Digest, u32, Vec<Vec<u8>>),
         now: Now,
     ) {
+        if count > MAX_CHUNKS {
+            return self.report(Severity::Error, format!("member at {peer} offers a zone in {count} chunks: too many"));
+        }
         if (got.len() as u32) < count {
             let request = Request::Chunk { transfer, index: got.len() as u32 };
             return self.go_on(peer, session, Step::Chunks { transfer, count, got }, request);
@@ -307,8 +316,8 @@ impl Node {
             Request::Pull { incarnation, have } => match self.replica.get(incarnation) {
                 None => Response::Gone,
                 Some(zone) => match zone.delta(&have) {
-                    Some(batches) => Response::Batches(batches),
-                    None => {
+                    Some(batches) if is_sendable(&batches) => Response::Batches(batches),
+                    _ => {
                         let (transfer, chunks, first) = self.transfers.begin(zone);
                         Response::State { transfer, chunks, first: first.to_vec() }
                     }
@@ -330,4 +339,13 @@ impl Node {
         let root = self.durability.published_root();
         Response::Summaries { root, initialised, zones: self.replica.summaries() }
     }
+}
+
+/// Whether a peer will decode these batches in one message.
+fn is_sendable(batches: &[Arc<Batch>]) -> bool {
+    let mut bytes = 0;
+    batches.iter().all(|batch| {
+        bytes += codec::encode(&**batch).len();
+        bytes <= MAX_BATCHES_BYTES
+    })
 }

@@ -13,6 +13,9 @@ use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneC
 /// TTL of the catalog's records; nobody resolves them, so 0 as RFC 9432 §3 advises.
 const TTL: u32 = 0;
 
+/// The highest generation or serial that is believed: more than are ever reached.
+const MAX_NUMBER: u64 = 1 << 57;
+
 /// A zone that the catalog lists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Member {
@@ -82,6 +85,11 @@ impl Catalog {
     /// Every zone listed.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()
+    }
+
+    /// What the catalog says of an incarnation.
+    pub fn get(&self, incarnation: IncarnationId) -> Option<&Member> {
+        self.members.get(&incarnation)
     }
 
     /// Whether an incarnation is listed.
@@ -161,7 +169,7 @@ impl Member {
         let bytes = data_encoding::HEXLOWER.decode(incarnation.as_bytes()).ok()?;
         Some(Member {
             origin: Name::from_wire(rdata.as_wire()).ok()?,
-            generation: generation.parse().ok()?,
+            generation: number(generation)?,
             incarnation: IncarnationId(bytes.try_into().ok()?),
         })
     }
@@ -198,8 +206,13 @@ fn read_stub(owner: &Name, rdata: &Rdata) -> Option<(Name, Stub)> {
     }
     let [origin @ .., generation, serial] = &strings[..] else { return None };
     let origin: Name = origin.concat().parse().ok()?;
-    let stub = Stub { generation: generation.parse().ok()?, serial: serial.parse().ok()? };
+    let stub = Stub { generation: number(generation)?, serial: number(serial)? };
     (*owner == stub_owner(&origin)).then_some((origin, stub))
+}
+
+/// A generation or serial, if it leaves room to count on from it.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|&number| number <= MAX_NUMBER)
 }
 
 #[cfg(test)]
@@ -225,6 +238,20 @@ mod tests {
         assert!(matches!(&gone[0], Change::Remove(key) if key.owner == member.owner()));
         take(&mut catalog, gone);
         assert_eq!(catalog.stub(&origin), Some(stub));
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_counted_on_from_are_not_believed() {
+        let origin: Name = "corp.example.".parse().expect("a name");
+        let mut catalog = Catalog::default();
+        let stub = Stub { generation: u64::MAX, serial: u64::MAX };
+        let member = Member { origin: origin.clone(), generation: u64::MAX, incarnation: IncarnationId([7; 16]) };
+        for change in catalog.clone().delist(&origin, stub).into_iter().chain(Catalog::list(&member)) {
+            if let Change::Add(record) = change {
+                catalog.take_in(&record.owner, record.rtype, &record.rdata);
+            }
+        }
+        assert_eq!((catalog.stub(&origin), catalog.of(&origin).count()), (None, 0));
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Log {
     pub(super) fn delta(&self, have: &VersionVector, now: &VersionVector) -> Option<Vec<Arc<Batch>>> {
         let mut missing = Vec::new();
         for (actor, last) in now.iter() {
-            let first = have.get(actor) + 1;
+            let first = have.get(actor).saturating_add(1);
             if last < first {
                 continue;
             }

@@ -124,7 +124,8 @@ impl Replica {
                 Err(error) => alarms.push(format!("a stored zone is unreadable and is fetched from peers: {error}")),
             }
         }
-        let hlc = zones.values().chain([&catalog]).map(|zone| zone.state().newest_hlc()).max().unwrap_or_default();
+        let times = zones.values().chain([&catalog]).map(|zone| zone.state().newest_hlc());
+        let hlc = times.filter(|hlc| hlc.wall_ms() < MAX_SANE_WALL_MS).max().unwrap_or_default();
         let listed = Catalog::read(catalog.state());
         let served = Arc::default();
         let (prints, root, staged) = (BTreeMap::new(), Accumulator::default(), BTreeMap::new());
@@ -313,10 +314,7 @@ impl Replica {
     pub fn ingest(&mut self, batch: Arc<Batch>) -> Changed {
         let mut changed = Changed::default();
         let incarnation = batch.incarnation;
-        // A time beyond all sense may tie-break, but not push this node's own clock to its end.
-        if batch.hlc.wall_ms() < MAX_SANE_WALL_MS {
-            self.hlc = self.hlc.max(batch.hlc);
-        }
+        self.hear_of(batch.hlc);
         match self.get_mut(incarnation) {
             Some(zone) => {
                 changed.absorb(zone.ingest(batch));
@@ -336,7 +334,13 @@ impl Replica {
         if !self.wants(incarnation) {
             return Changed::default();
         }
-        self.hlc = self.hlc.max(state.newest_hlc());
+        let listed = self.listed.get(incarnation).map_or_else(catalog_name, |member| member.origin.clone());
+        if *state.zone() != listed {
+            let alarm =
+                format!("a member sent zone {} where the catalog lists {listed}; it is not taken", state.zone());
+            return Changed { alarms: vec![alarm], ..Changed::default() };
+        }
+        self.hear_of(state.newest_hlc());
         match self.get_mut(incarnation) {
             Some(zone) => changed.absorb(zone.merge(&state)),
             None => {
@@ -348,6 +352,13 @@ impl Replica {
         changed.writes.extend(checkpoint);
         self.after_change(incarnation, &mut changed);
         changed
+    }
+
+    /// Moves this node's clock past a write. A time beyond all sense may tie-break, but not push the clock to its end.
+    fn hear_of(&mut self, hlc: Hlc) {
+        if hlc.wall_ms() < MAX_SANE_WALL_MS {
+            self.hlc = self.hlc.max(hlc);
+        }
     }
 
     /// Stages one edit of one incarnation.
@@ -401,7 +412,11 @@ impl Replica {
             self.reprint(*incarnation);
         }
         let origins: BTreeSet<&Name> = self.listed.members().map(|member| &member.origin).collect();
-        let zones = origins.into_iter().filter_map(|origin| self.serving(origin)).map(|zone| zone.snapshot().clone());
+        // A zone that was deleted and made anew is listed before its new life has arrived; until then the old one is
+        // served, rather than nothing.
+        let before = &self.served;
+        let serve = |origin| self.serving(origin).map(ZoneReplica::snapshot).or_else(|| before.get(origin)).cloned();
+        let zones = origins.into_iter().filter_map(serve);
         self.served = Arc::new(ZoneSet::new(zones.chain([self.catalog.snapshot().clone()])));
         gone
     }

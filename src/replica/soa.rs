@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dot, Hlc, SoaChange, Stamp};
-use crate::zone::{Rdata, Soa, served_serial};
+use super::{Dot, Hlc, MAX_TTL, SoaChange, Stamp};
+use crate::zone::{Rdata, Soa, served_serial, wire_name_len};
 
 /// A value and the write that set it. The newest write wins.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -87,6 +87,18 @@ impl SoaRegisters {
             expire: self.expire.value,
             minimum: self.minimum.value,
         }
+    }
+
+    /// Whether the fields can be served. The reason if not.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let names = [&self.mname.value, &self.rname.value];
+        if names.into_iter().any(|name| wire_name_len(name.as_wire()) != Ok(name.as_wire().len())) {
+            return Err("a malformed name in the SOA");
+        }
+        if self.ttl.value > MAX_TTL {
+            return Err("a TTL beyond 2147483647 seconds");
+        }
+        Ok(())
     }
 
     /// The latest time of any field's write.

@@ -112,6 +112,12 @@ impl ZoneState {
         self.incarnation
     }
 
+    /// Passes the state off as another incarnation, as only a hostile peer would.
+    #[cfg(test)]
+    pub(crate) fn incarnation_for_test(&mut self, incarnation: IncarnationId) {
+        self.incarnation = incarnation;
+    }
+
     /// Which batches are in it.
     pub fn version(&self) -> &VersionVector {
         &self.version
@@ -119,7 +125,7 @@ impl ZoneState {
 
     /// The SOA serial in 64 bits: a pure function of the state, above that of every state merged into it.
     pub fn serial(&self) -> u64 {
-        (self.base + self.version.total() as i64).max(0) as u64
+        self.base.saturating_add_unsigned(self.version.total()).max(0) as u64
     }
 
     /// The SOA as served.
@@ -162,6 +168,9 @@ impl ZoneState {
     pub fn apply(&mut self, batch: &Batch) -> Result<Vec<Name>, ApplyError> {
         if self.version.contains(batch.dot) {
             return Err(ApplyError::Known);
+        }
+        if batch.zone != self.zone {
+            return Err(ApplyError::Illegal(format!("it is an edit of {}, not of this zone", batch.zone)));
         }
         batch.check().map_err(ApplyError::Illegal)?;
         if batch.deps.get(batch.dot.actor) + 1 != batch.dot.seq {

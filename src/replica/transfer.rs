@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::Accumulator;
 use super::soa::SoaRegisters;
 use super::state::{LiveRecord, RrsetState, ZoneState};
-use super::{IncarnationId, Stamp, VersionVector};
+use super::{IncarnationId, MAX_TTL, Stamp, VersionVector};
 use crate::codec;
 use crate::zone::{MAX_NAME, Name, NameMap, Rdata, RecordType, rdata};
 
@@ -43,6 +43,9 @@ struct EncodedRrset {
     ttls: Vec<(u32, u32)>,
     records: Vec<(Rdata, Vec<u32>)>,
 }
+
+/// How far a state's base may lie from zero. Floors and batch counts are below 2^56 each.
+const MAX_BASE: i64 = 1 << 57;
 
 /// Chunks that do not make a state. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,7 +100,7 @@ impl ZoneState {
         for bytes in chunks {
             let chunk = open(bytes)?;
             if let Some(header) = chunk.header {
-                state = Some((ZoneState::from_header(&header), header.chunks));
+                state = Some((ZoneState::from_header(&header)?, header.chunks));
             }
             let (state, _) = state.as_mut().ok_or_else(|| StateError("the first chunk has no header".to_owned()))?;
             for rrset in chunk.rrsets {
@@ -111,8 +114,12 @@ impl ZoneState {
         }
     }
 
-    fn from_header(header: &Header) -> ZoneState {
-        ZoneState {
+    fn from_header(header: &Header) -> Result<ZoneState, StateError> {
+        if !(-MAX_BASE..=MAX_BASE).contains(&header.base) {
+            return Err(StateError(format!("a serial out of range in zone {}", header.zone)));
+        }
+        header.soa.check().map_err(|reason| StateError(format!("zone {}: {reason}", header.zone)))?;
+        Ok(ZoneState {
             zone: header.zone.clone(),
             incarnation: header.incarnation,
             version: header.version.clone(),
@@ -121,7 +128,7 @@ impl ZoneState {
             base: header.base,
             accumulator: Accumulator::default(),
             records: 0,
-        }
+        })
     }
 
     fn take_in(&mut self, encoded: EncodedRrset, stamps: &[Stamp]) -> Result<(), StateError> {
@@ -133,6 +140,9 @@ impl ZoneState {
             |index: u32| stamps.get(index as usize).copied().ok_or_else(|| StateError("a stamp is missing".to_owned()));
         let mut live = RrsetState::default();
         for (index, ttl) in ttls {
+            if ttl > MAX_TTL {
+                return Err(StateError(format!("{owner} {rtype} has a TTL out of range")));
+            }
             live.ttls.push((stamp(index)?, ttl));
         }
         for (data, indices) in records {
@@ -159,4 +169,40 @@ fn open(bytes: &[u8]) -> Result<Chunk, StateError> {
     }
     let plain = lz4_flex::decompress_size_prepended(bytes).map_err(|error| StateError(error.to_string()))?;
     codec::decode(&plain).map_err(|error| StateError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::{Soa, ZoneContent};
+
+    fn state() -> ZoneState {
+        let origin: Name = "corp.example.".parse().expect("a name");
+        let name = Rdata::new(origin.as_wire());
+        let (mname, rname) = (name.clone(), name);
+        let soa = Soa { ttl: 60, mname, rname, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+        ZoneState::genesis(&ZoneContent::new(origin, soa), 1, 1)
+    }
+
+    fn decode(state: &ZoneState) -> Result<ZoneState, StateError> {
+        let chunks = state.encode();
+        ZoneState::decode(chunks.iter().map(|chunk| &**chunk))
+    }
+
+    #[test]
+    fn a_state_with_a_serial_out_of_range_is_refused() {
+        assert_eq!(decode(&state()).expect("a sane state"), state());
+        for base in [i64::MAX, i64::MIN, MAX_BASE + 1] {
+            assert!(decode(&ZoneState { base, ..state() }).is_err(), "{base}");
+        }
+    }
+
+    #[test]
+    fn a_state_with_a_malformed_soa_is_refused() {
+        let bad = Rdata::new([63_u8, b'x'].as_slice());
+        let name = Rdata::new([0_u8].as_slice());
+        let soa = Soa { ttl: 1, mname: bad, rname: name, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+        let dot = super::super::Dot { actor: super::super::ActorId([1; 16]), seq: 1 };
+        assert!(decode(&ZoneState { soa: SoaRegisters::genesis(&soa, dot), ..state() }).is_err());
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use grapevine::answer::{Context, Outcome, Server, Transport, answer};
 use grapevine::node::{Command, Edit, Ticket};
 use grapevine::replica::EditOrigin;
 use grapevine::zone::{Change, Name, Rdata, Record, RecordType, Soa, ZoneContent};
@@ -10,7 +11,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 
 use crate::oracle::Expectation;
-use crate::world::{Network, World};
+use crate::world::{Machine, Network, World};
 
 /// How long faults last.
 const TROUBLE: Duration = Duration::from_secs(20);
@@ -267,7 +268,28 @@ impl Run {
             let missing = self.world.oracle.missing(&machine.served);
             wrong.extend(missing.into_iter().map(|missing| format!("node {index}: {missing}")));
         }
+        wrong.extend(self.different_answers());
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n  ")) }
+    }
+
+    /// Asks every node for every name and type that the first one serves: the responses must be the same bytes.
+    fn different_answers(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for zone in self.world.machines[0].served.iter().filter(|zone| !zone.is_hidden()) {
+            for (owner, node) in zone.sorted() {
+                let types = node.rrsets().iter().map(|rrset| rrset.rtype).chain([RecordType::AAAA, RecordType::ANY]);
+                for rtype in types {
+                    let mut answers = self.world.machines.iter().map(|machine| response(machine, owner, rtype));
+                    let first = answers.next();
+                    wrong.extend(
+                        answers
+                            .filter(|other| Some(other) != first.as_ref())
+                            .map(|_| format!("{owner} {rtype}: answers differ")),
+                    );
+                }
+            }
+        }
+        wrong
     }
 
     fn difference(&self) -> Option<String> {
@@ -297,6 +319,19 @@ impl Run {
         }
         None
     }
+}
+
+/// What a machine answers, byte for byte.
+fn response(machine: &Machine, owner: &Name, rtype: RecordType) -> Vec<u8> {
+    let mut query = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    query.extend_from_slice(owner.as_wire());
+    query.extend_from_slice(&rtype.0.to_be_bytes());
+    query.extend_from_slice(&[0, 1]);
+    let server = Server { nsid: String::new(), version: String::new(), max_udp_payload: 1232 };
+    let context = Context { server: &server, transport: Transport::Tcp, may_transfer: false };
+    let mut response = Vec::new();
+    assert!(matches!(answer(&machine.served, &query, &context, &mut response), Outcome::Respond));
+    response
 }
 
 fn serves(world: &World, index: usize, known: &Expectation) -> bool {

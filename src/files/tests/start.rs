@@ -82,6 +82,34 @@ async fn what_happened_on_both_sides_while_the_node_was_down_is_merged() {
 }
 
 #[tokio::test]
+async fn a_save_that_a_crash_caught_in_the_middle_of_a_write_back_is_found_again() {
+    let bench = Bench::example().await;
+    let save = bench.read("example.zone").replace("192.0.2.10", "192.0.2.24");
+    bench.world().edit("example.", |zone| *zone = parse("example.", &format!("{EXAMPLE}remote A 192.0.2.50\n")));
+    bench.settled("example.zone", "example.").await;
+    let bench = bench.restart(|bench| bench.write(".example.zone.grapevine-swap", &save)).await;
+    bench.until("the save arrives", |bench| bench.world().serial("example.") == 102).await;
+    bench.settled("example.zone", "example.").await;
+    assert!(bench.world().has("example.", "remote.example."), "nothing else is undone");
+    assert!(bench.read("example.zone").contains("192.0.2.24"));
+}
+
+#[tokio::test]
+async fn neither_side_of_an_interrupted_write_back_is_a_save() {
+    let mut bench = Bench::example().await;
+    let before = bench.read("example.zone");
+    bench.world().edit("example.", |zone| *zone = parse("example.", &format!("{EXAMPLE}remote A 192.0.2.50\n")));
+    bench.settled("example.zone", "example.").await;
+    for text in [before, bench.read("example.zone")] {
+        bench = bench.restart(|bench| bench.write(".example.zone.grapevine-swap", &text)).await;
+        bench.barrier().await;
+        assert!(!bench.path(".example.zone.grapevine-swap").exists());
+        assert_eq!(bench.world().serial("example."), 101);
+        assert!(bench.read("example.zone").contains("192.0.2.50"));
+    }
+}
+
+#[tokio::test]
 async fn the_file_of_a_zone_that_was_deleted_while_the_node_was_down_goes_aside() {
     let bench = Bench::example().await;
     let bench = bench.restart(|bench| bench.world().delete("example.")).await;

@@ -1,0 +1,176 @@
+//! What a node does with messages that no honest peer sends, or only one with very large zones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::wire::{Request, Response};
+use super::*;
+use crate::codec;
+use crate::replica::{ActorId, Batch, Dot, EditOrigin, Hlc, IncarnationId, Saved, SoaChange, VersionVector, ZoneState};
+use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
+
+fn at(ms: u64) -> Now {
+    Now { mono: Duration::from_millis(ms), wall_ms: 1_700_000_000_000 + ms }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+fn content(origin: &str) -> ZoneContent {
+    let wire = Rdata::new(name("ns.example.").as_wire());
+    let (mname, rname) = (wire.clone(), wire.clone());
+    let soa = Soa { ttl: 60, mname, rname, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+    let mut content = ZoneContent::new(name(origin), soa);
+    content.add(Record { owner: name(origin), rtype: RecordType::NS, ttl: 60, rdata: wire });
+    content
+}
+
+/// Hands over an event, keeps every write that is asked for, and returns all other effects.
+fn handle(node: &mut Node, event: Event) -> Vec<Effect> {
+    let (mut events, mut others) = (vec![event], Vec::new());
+    while let Some(event) = events.pop() {
+        for effect in node.handle(event, at(1)) {
+            match effect {
+                Effect::Persist { id, .. } => events.push(Event::Persisted { id, result: Ok(()) }),
+                other => others.push(other),
+            }
+        }
+    }
+    others
+}
+
+/// A node that has started a cluster with one zone.
+fn started(joins: bool) -> Node {
+    let config = NodeConfig {
+        name: "ns1".to_owned(),
+        cluster: "test".to_owned(),
+        gossip: "127.0.0.1:7946".parse().expect("an address"),
+        id: 1,
+        seeds: Vec::new(),
+        joins,
+        settings: Default::default(),
+        seed: 1,
+    };
+    let mut node = Node::new(config, Saved::default(), at(0));
+    handle(&mut node, Event::Files(vec![content("corp.example.")]));
+    node
+}
+
+fn ask(node: &mut Node, request: &Request) -> Response {
+    let effects = handle(node, Event::Request { inbound: InboundId(1), payload: codec::encode(request) });
+    let payload = effects.into_iter().find_map(|effect| match effect {
+        Effect::Respond { payload, .. } => Some(payload),
+        _ => None,
+    });
+    codec::decode(&payload.expect("every request is answered")).expect("what is sent can be decoded")
+}
+
+fn the_zone(node: &Node) -> IncarnationId {
+    node.replica().serving(&name("corp.example.")).expect("the zone").state().incarnation()
+}
+
+#[test]
+fn a_request_with_absurd_counts_does_no_harm() {
+    let mut node = started(false);
+    let mut have = VersionVector::new();
+    for actor in 0..3 {
+        have.advance(Dot { actor: ActorId([actor; 16]), seq: u64::MAX });
+    }
+    let incarnation = the_zone(&node);
+    have.advance(Dot { actor: incarnation.genesis_actor(), seq: u64::MAX });
+    assert!(matches!(ask(&mut node, &Request::Pull { incarnation, have }), Response::Gone));
+}
+
+#[test]
+fn an_edit_too_large_for_one_message_is_sent_as_state() {
+    let mut node = started(false);
+    let incarnation = the_zone(&node);
+    let have = node.replica().get(incarnation).expect("the zone").state().version().clone();
+    let changes = (0..3_000).map(|index: u32| {
+        let mut rdata = vec![];
+        for _ in 0..16 {
+            rdata.push(255);
+            rdata.extend([b'x'; 255]);
+        }
+        rdata[1..5].copy_from_slice(&index.to_be_bytes());
+        let owner = name(&format!("n{index}.corp.example."));
+        Change::Add(Record { owner, rtype: RecordType::TXT, ttl: 60, rdata: Rdata::new(rdata) })
+    });
+    let edit = Edit {
+        zone: name("corp.example."),
+        changes: changes.collect(),
+        serial: None,
+        origin: EditOrigin::File,
+        note: String::new(),
+    };
+    let done = handle(&mut node, Event::Command { ticket: Ticket(1), command: Command::Edit(edit) });
+    assert!(done.iter().any(|effect| matches!(effect, Effect::Done { result: Ok(_), .. })));
+    assert!(matches!(ask(&mut node, &Request::Pull { incarnation, have }), Response::State { .. }));
+}
+
+#[test]
+fn a_batch_for_another_zone_than_its_incarnation_is_refused() {
+    let mut node = started(false);
+    let incarnation = the_zone(&node);
+    let state = node.replica().get(incarnation).expect("the zone").state();
+    let batch = Batch {
+        zone: name("evil.example."),
+        incarnation,
+        dot: Dot { actor: ActorId([7; 16]), seq: 1 },
+        deps: state.version().clone(),
+        hlc: Hlc(1),
+        adds: vec![RecordKey {
+            owner: name("www.evil.example."),
+            rtype: RecordType::A,
+            rdata: Rdata::new([192, 0, 2, 1].as_slice()),
+        }],
+        removes: Vec::new(),
+        ttls: Vec::new(),
+        soa: SoaChange::default(),
+        floor: None,
+        origin: EditOrigin::File,
+        note: String::new(),
+    };
+    let version = state.version().clone();
+    let changed = node.replica.ingest(Arc::new(batch));
+    assert_eq!(changed.alarms.len(), 1);
+    assert_eq!(*node.replica().get(incarnation).expect("the zone").state().version(), version);
+}
+
+#[test]
+fn a_state_under_the_incarnation_of_another_zone_is_not_taken() {
+    let mut node = started(false);
+    let incarnation = the_zone(&node);
+    let mut state = ZoneState::genesis(&content("evil.example."), 1, 1);
+    state.incarnation_for_test(incarnation);
+    let changed = node.replica.merge(state);
+    assert_eq!((changed.alarms.len(), changed.publish), (1, false));
+    assert!(node.served().get(&name("evil.example.")).is_none());
+}
+
+#[test]
+fn a_node_that_finds_nobody_to_join_says_so() {
+    let mut node = started(true);
+    let mut warnings = 0;
+    for second in 1..=30 {
+        let effects = node.handle(Event::Tick, at(second * 1000));
+        warnings += effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Report { message, .. } if message.contains("no node to join")))
+            .count();
+    }
+    assert_eq!(warnings, 3, "after 5, 10 and 20 seconds");
+}
+
+#[test]
+fn the_answer_to_a_deletion_tells_the_last_serial() {
+    let mut node = started(false);
+    let command = Command::Delete { zone: name("corp.example.") };
+    let done = handle(&mut node, Event::Command { ticket: Ticket(1), command });
+    let serial = done.iter().find_map(|effect| match effect {
+        Effect::Done { result: Ok(applied), .. } => Some(applied.serial),
+        _ => None,
+    });
+    assert_eq!(serial, Some(1));
+}

@@ -1,0 +1,135 @@
+//! Queries as bytes, and responses in a form that compares as sets.
+
+use std::collections::BTreeSet;
+
+use grapevine::zone::{Name, Rdata, Record, RecordType};
+
+use crate::generate::Question;
+
+/// The largest datagram that a question offers to take; every server is set up to use it.
+pub(crate) const PAYLOAD: u16 = 4096;
+
+/// What a server said, OPT left out. All names are in lower case.
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub(crate) struct Said {
+    /// The rcode.
+    pub(crate) rcode: u16,
+    /// The AA flag.
+    pub(crate) authoritative: bool,
+    /// The TC flag.
+    pub(crate) truncated: bool,
+    /// Answer, authority and additional.
+    pub(crate) sections: [BTreeSet<Record>; 3],
+}
+
+impl Said {
+    /// All that must be equal.
+    pub(crate) fn core(&self) -> (u16, bool, &[BTreeSet<Record>]) {
+        (self.rcode, self.authoritative, &self.sections[..2])
+    }
+}
+
+/// A query with EDNS.
+pub(crate) fn query(id: u16, question: &Question) -> Vec<u8> {
+    let mut message = header(id, 1);
+    message.extend(Name::parse_to_wire(question.qname.as_bytes(), Some(&[0])).expect("a generated name is valid"));
+    message.extend(question.qtype.0.to_be_bytes());
+    message.extend([0, 1]);
+    // OPT: root, type, payload, extended rcode and version, DO, no options.
+    message.extend([0, 0, 41]);
+    message.extend(PAYLOAD.to_be_bytes());
+    message.extend([0, 0, if question.dnssec { 0x80 } else { 0 }, 0, 0, 0]);
+    message
+}
+
+/// A query for a zone, without EDNS.
+pub(crate) fn transfer_query(origin: &Name) -> Vec<u8> {
+    let mut message = header(1, 0);
+    message.extend_from_slice(origin.as_wire());
+    message.extend(RecordType::AXFR.0.to_be_bytes());
+    message.extend([0, 1]);
+    message
+}
+
+fn header(id: u16, additional: u8) -> Vec<u8> {
+    let [high, low] = id.to_be_bytes();
+    vec![high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, additional]
+}
+
+/// Reads a response.
+pub(crate) fn decode(message: &[u8]) -> Said {
+    let flags = word(message, 2);
+    let mut sections: [BTreeSet<Record>; 3] = Default::default();
+    for (section, record) in records(message) {
+        if record.rtype != RecordType::OPT {
+            sections[section].insert(record);
+        }
+    }
+    Said { rcode: flags & 0xf, authoritative: flags & 0x0400 != 0, truncated: flags & 0x0200 != 0, sections }
+}
+
+/// Every record of a message with the number of its section, in the order of the message.
+pub(crate) fn records(message: &[u8]) -> Vec<(usize, Record)> {
+    let mut at = 12;
+    for _ in 0..word(message, 4) {
+        name(message, &mut at);
+        at += 4;
+    }
+    let mut records = Vec::new();
+    for (section, count_at) in [6, 8, 10].into_iter().enumerate() {
+        for _ in 0..word(message, count_at) {
+            records.push((section, record(message, &mut at)));
+        }
+    }
+    assert_eq!(at, message.len(), "nothing is left over");
+    records
+}
+
+fn record(message: &[u8], at: &mut usize) -> Record {
+    let owner = Name::from_valid_wire(&name(message, at));
+    let rtype = RecordType(word(message, *at));
+    let ttl = u32::from(word(message, *at + 4)) << 16 | u32::from(word(message, *at + 6));
+    let end = *at + 10 + usize::from(word(message, *at + 8));
+    *at += 10;
+    // How many bytes stand in front of the names that may be compressed, and how many names there are.
+    let (before, names) = match rtype {
+        RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => (0, 1),
+        RecordType::SOA | RecordType::RP => (0, 2),
+        RecordType::MX => (2, 1),
+        RecordType::SRV => (6, 1),
+        _ => (0, 0),
+    };
+    let mut rdata = message[*at..*at + before].to_vec();
+    *at += before;
+    for _ in 0..names {
+        rdata.extend(name(message, at));
+    }
+    rdata.extend(&message[*at..end]);
+    *at = end;
+    Record { owner, rtype, ttl, rdata: Rdata::new(rdata) }
+}
+
+fn word(message: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([message[at], message[at + 1]])
+}
+
+/// Reads a possibly compressed name and lowers its case. Lengths of labels are no letters: they are below 64.
+fn name(message: &[u8], at: &mut usize) -> Vec<u8> {
+    let mut wire = Vec::new();
+    let mut position = *at;
+    let mut after = None;
+    loop {
+        let length = usize::from(message[position]);
+        if length >= 0xc0 {
+            after.get_or_insert(position + 2);
+            position = (length & 0x3f) << 8 | usize::from(message[position + 1]);
+            continue;
+        }
+        wire.extend_from_slice(&message[position..=position + length]);
+        position += 1 + length;
+        if length == 0 {
+            *at = after.unwrap_or(position);
+            return wire.to_ascii_lowercase();
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Real processes of the `grapevine` binary on real sockets and files, as people start, edit, ask and kill them.
+
+mod client;
+mod cluster;
+mod crashes;
+mod forms;
+mod harness;
+mod refusals;
+mod spread;
+mod strangers;
