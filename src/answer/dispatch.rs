@@ -38,7 +38,7 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
     if is_transfer(&query)
         && let Some(transfer) = transfer::begin(zones, &query, context)
     {
-        return Outcome::Transfer(transfer);
+        return Outcome::Transfer(Box::new(transfer));
     }
     let opt = query.edns.map(|edns| OptRecord::new(edns, context));
     let limit = size_limit(query.edns.as_ref(), context.transport, context.server);

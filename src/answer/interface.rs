@@ -91,5 +91,5 @@ pub enum Outcome {
     /// Send nothing.
     Drop,
     /// Send a zone, message by message. Only on streams.
-    Transfer(Transfer),
+    Transfer(Box<Transfer>),
 }

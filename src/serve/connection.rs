@@ -46,7 +46,7 @@ pub(super) struct Connection {
 }
 
 struct ActiveTransfer {
-    transfer: Transfer,
+    transfer: Box<Transfer>,
     _permit: OwnedSemaphorePermit,
 }
 

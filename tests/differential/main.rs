@@ -193,7 +193,7 @@ fn cases(servers: &[Stock], family: &ZoneFamily, ours: Vec<Vec<u8>>) -> Vec<Case
 
 fn ask_in_process(zones: &ZoneSet, question: &Question) -> Vec<u8> {
     let server = server();
-    let context = Context { server: &server, transport: Transport::Udp, may_transfer: false };
+    let context = Context::new(&server, Transport::Udp, std::net::Ipv4Addr::LOCALHOST.into());
     let mut response = Vec::new();
     let outcome = answer(zones, &query(7, question), &context, &mut response);
     assert!(matches!(outcome, Outcome::Respond), "{question:?} gets a response");
@@ -201,7 +201,7 @@ fn ask_in_process(zones: &ZoneSet, question: &Question) -> Vec<u8> {
 }
 
 fn server() -> Server {
-    Server { nsid: String::new(), version: String::new(), max_udp_payload: PAYLOAD }
+    Server { max_udp_payload: PAYLOAD, ..Server::default() }
 }
 
 fn zone_set(families: &[ZoneFamily]) -> ZoneSet {

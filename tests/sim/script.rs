@@ -327,8 +327,8 @@ fn response(machine: &Machine, owner: &Name, rtype: RecordType) -> Vec<u8> {
     query.extend_from_slice(owner.as_wire());
     query.extend_from_slice(&rtype.0.to_be_bytes());
     query.extend_from_slice(&[0, 1]);
-    let server = Server { nsid: String::new(), version: String::new(), max_udp_payload: 1232 };
-    let context = Context { server: &server, transport: Transport::Tcp, may_transfer: false };
+    let server = Server::default();
+    let context = Context::new(&server, Transport::Tcp, std::net::Ipv4Addr::LOCALHOST.into());
     let mut response = Vec::new();
     assert!(matches!(answer(&machine.served, &query, &context, &mut response), Outcome::Respond));
     response
