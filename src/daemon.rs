@@ -32,6 +32,8 @@ use crate::zone::{ZoneContent, ZoneSet};
 
 /// How long the daemon may take to stop.
 const STOP_TIME: Duration = Duration::from_secs(10);
+/// How long the error behind a task's unexpected end may take to show.
+const CAUSE_TIME: Duration = Duration::from_secs(1);
 /// How long a node that has zones waits for its first look at the cluster before it serves the service address: a
 /// restarted node then does not answer from the past. Without members it serves all the same.
 const CATCH_UP_TIME: Duration = Duration::from_secs(3);
@@ -209,10 +211,22 @@ async fn supervise(
                 }
                 Err(error) => tracing::error!("the old keys stay in use: {error:#}"),
             },
-            Some(ended) = servers.join_next() => return Err(unexpected(ended)),
-            Some(ended) = tasks.join_next() => return Err(unexpected(ended)),
+            Some(ended) = servers.join_next() => return Err(cause(ended, tasks).await),
+            Some(ended) = tasks.join_next() => return Err(cause(ended, tasks).await),
         }
     }
+}
+
+/// Why the daemon ends. A task that ends because another has failed may be seen before that one: the error counts.
+async fn cause(first: Result<Ended, tokio::task::JoinError>, tasks: &mut JoinSet<Ended>) -> anyhow::Error {
+    if matches!(first, Ok(Ok(_))) {
+        while let Ok(Some(ended)) = timeout(CAUSE_TIME, tasks.join_next()).await {
+            if !matches!(ended, Ok(Ok(_))) {
+                return unexpected(ended);
+            }
+        }
+    }
+    unexpected(first)
 }
 
 fn unexpected(ended: Result<Ended, tokio::task::JoinError>) -> anyhow::Error {
