@@ -63,8 +63,10 @@ counters! {
     transfers,
     /// Zone transfers refused.
     transfers_refused,
-    /// TCP connections refused or cut: over a limit, idle or too slow.
+    /// TCP and TLS connections refused or cut: over a limit, idle or too slow.
     tcp_limited,
+    /// TLS connections dropped in the handshake: garbage, no version or cipher in common, or too slow.
+    tls_refused,
     /// Gossip datagrams received and accepted.
     gossip_datagrams,
     /// Gossip datagrams dropped: not authentic (wrong key, wrong cluster, garbage, truncated).

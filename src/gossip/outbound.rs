@@ -50,7 +50,7 @@ pub(super) struct Peers {
     secrets: Arc<Secrets>,
     permits: Semaphore,
     /// Idle connections with the time since when. Locked for look-ups only, never across an await.
-    idle: Mutex<HashMap<SocketAddr, Vec<(NoiseStream, Instant)>>>,
+    idle: Mutex<HashMap<SocketAddr, Vec<(NoiseStream<TcpStream>, Instant)>>>,
 }
 
 impl Peers {
@@ -75,26 +75,33 @@ impl Peers {
         timeout(REQUEST_TIMEOUT, attempt).await.map_err(|_| RequestError::TimedOut)?
     }
 
-    async fn connect(&self, to: SocketAddr) -> Result<NoiseStream, StreamError> {
+    async fn connect(&self, to: SocketAddr) -> Result<NoiseStream<TcpStream>, StreamError> {
         let stream = TcpStream::connect(to).await?;
+        // Requests are small and wait for their responses.
+        stream.set_nodelay(true)?;
         NoiseStream::connect(stream, &self.secrets).await
     }
 
-    async fn exchange(&self, to: SocketAddr, mut stream: NoiseStream, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
+    async fn exchange(
+        &self,
+        to: SocketAddr,
+        mut stream: NoiseStream<TcpStream>,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, RequestError> {
         stream.write_message(payload).await?;
         let response = stream.read_message().await?.ok_or(RequestError::Closed)?;
         self.keep_idle(to, stream);
         Ok(response)
     }
 
-    fn take_idle(&self, to: SocketAddr) -> Option<NoiseStream> {
+    fn take_idle(&self, to: SocketAddr) -> Option<NoiseStream<TcpStream>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let streams = idle.get_mut(&to)?;
         streams.retain(|(stream, since)| since.elapsed() < IDLE && self.secrets.find(stream.key()).is_some());
         streams.pop().map(|(stream, _)| stream)
     }
 
-    fn keep_idle(&self, to: SocketAddr, stream: NoiseStream) {
+    fn keep_idle(&self, to: SocketAddr, stream: NoiseStream<TcpStream>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, streams| {
             streams.retain(|(_, since)| since.elapsed() < IDLE);

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::bind::{Bound, bind};
-use super::encrypted::Encrypted;
 use super::responder::Responder;
 use super::tcp::TcpServer;
+use super::tls::{self, BoundTls};
 use super::udp::UdpWorkers;
 use super::{BindError, ServeConfig};
 use crate::answer::Server;
@@ -22,7 +22,7 @@ use crate::zone::ZoneSet;
 /// Servers whose sockets are open and which do not serve yet. Dropping them closes the sockets.
 pub struct Servers {
     bound: Vec<Bound>,
-    encrypted: Option<Encrypted>,
+    tls: Option<BoundTls>,
     responder: Arc<Responder>,
     admission: Arc<Admission>,
 }
@@ -65,13 +65,9 @@ impl Servers {
     ) -> Result<Servers, BindError> {
         let bound = config.listeners.iter().map(|&listener| bind(listener, config.udp_workers));
         let bound = bound.collect::<Result<Vec<Bound>, BindError>>()?;
-        let encrypted = config
-            .encrypted
-            .as_ref()
-            .map(|encrypted| Encrypted::bind(encrypted, config.tcp.idle_timeout))
-            .transpose()?;
+        let tls = config.encrypted.as_ref().map(tls::bind).transpose()?;
         let responder = Arc::new(Responder::new(zones, server, &config, metrics));
-        Ok(Servers { bound, encrypted, responder, admission: Admission::new(config.tcp) })
+        Ok(Servers { bound, tls, responder, admission: Admission::new(config.tcp) })
     }
 
     /// The address of each listener in the order of the configuration, with the real port where it said 0.
@@ -81,7 +77,7 @@ impl Servers {
 
     /// The addresses for DNS over TLS in the order of the configuration, with real ports.
     pub fn tls_addresses(&self) -> Vec<SocketAddr> {
-        self.encrypted.as_ref().map(Encrypted::tls_addresses).unwrap_or_default()
+        self.tls.iter().flat_map(|tls| &tls.listeners).map(|(address, _)| *address).collect()
     }
 
     /// Serves until `stop`, then answers what has arrived, closes all sockets and returns. If a server fails, all are
@@ -89,15 +85,18 @@ impl Servers {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let stop = stop.child_token();
         let mut tasks = JoinSet::new();
-        let mut udp = Vec::new();
+        let (mut udp, mut streams) = (Vec::new(), Vec::new());
         for Bound { address, udp: sockets, tcp } in self.bound {
             udp.extend(sockets.into_iter().map(|socket| (address, socket)));
-            let server =
-                TcpServer { address, responder: Arc::clone(&self.responder), admission: Arc::clone(&self.admission) };
-            tasks.spawn(server.run(tcp, stop.clone()));
+            streams.push((address, tcp, None));
         }
-        if let Some(encrypted) = self.encrypted {
-            tasks.spawn(encrypted.run(Arc::clone(&self.responder), stop.clone()));
+        if let Some(tls) = self.tls {
+            let acceptor = Some(tls.acceptor);
+            streams.extend(tls.listeners.into_iter().map(|(address, tcp)| (address, tcp, acceptor.clone())));
+        }
+        for (address, listener, tls) in streams {
+            let (responder, admission) = (Arc::clone(&self.responder), Arc::clone(&self.admission));
+            tasks.spawn(TcpServer { address, responder, admission, tls }.run(listener, stop.clone()));
         }
         let mut workers = UdpWorkers::start(udp, &self.responder)?;
 
