@@ -1,8 +1,8 @@
 //! Local edits: from a command to a staged batch, and to the answer once it is kept.
 
 use super::node::Node;
-use super::{Applied, Command, CommandError, Effect, Now, Ticket};
-use crate::replica::{EditError, EditOrigin, EditRequest, Replica, StageError, Staged, catalog_name};
+use super::{Applied, Command, CommandError, EditOrigin, Effect, Now, Source, Ticket};
+use crate::replica::{EditError, EditRequest, Replica, StageError, Staged, catalog_name};
 use crate::zone::Name;
 
 impl Command {
@@ -12,7 +12,7 @@ impl Command {
             Command::Edit(edit) => edit.zone.clone(),
             Command::Create { content, .. } => content.origin.clone(),
             Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
-            Command::Delete { zone } => zone.clone(),
+            Command::Delete { zone, .. } => zone.clone(),
         }
     }
 }
@@ -44,19 +44,28 @@ impl Node {
         let actor = self.actor();
         match command {
             Command::Edit(edit) => {
-                let request =
-                    EditRequest { changes: &edit.changes, serial: edit.serial, origin: edit.origin, note: &edit.note };
+                let source = self.signed(&edit.source);
+                let request = EditRequest { changes: &edit.changes, serial: edit.serial, source: &source };
                 self.replica.stage_edit(&edit.zone, &request, actor, now.wall_ms)
             }
-            Command::Create { content, origin } => {
-                let contents = std::slice::from_ref(content);
-                self.replica.stage_create(contents, *origin, actor, now.wall_ms).map(Some)
+            Command::Create { content, source } => {
+                let (contents, source) = (std::slice::from_ref(content), self.signed(source));
+                self.replica.stage_create(contents, &source, actor, now.wall_ms).map(Some)
             }
             Command::Import(contents) => {
-                self.replica.stage_create(contents, EditOrigin::File, actor, now.wall_ms).map(Some)
+                let source = self.signed(&Source::new(EditOrigin::File));
+                self.replica.stage_create(contents, &source, actor, now.wall_ms).map(Some)
             }
-            Command::Delete { zone } => self.replica.stage_delete(zone, actor, now.wall_ms).map(Some),
+            Command::Delete { zone, source } => {
+                let source = self.signed(source);
+                self.replica.stage_delete(zone, &source, actor, now.wall_ms).map(Some)
+            }
         }
+    }
+
+    /// The source of an edit that this node takes.
+    fn signed(&self, source: &Source) -> Source {
+        Source { node: self.config.name.clone(), ..source.clone() }
     }
 
     fn persist_staged(&mut self, ticket: Option<Ticket>, staged: Staged) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::wire::{Request, Response};
 use super::*;
 use crate::codec;
-use crate::replica::{ActorId, Batch, Dot, EditOrigin, Hlc, IncarnationId, Saved, SoaChange, VersionVector, ZoneState};
+use crate::replica::{ActorId, Batch, Dot, Hlc, IncarnationId, Saved, SoaChange, VersionVector, ZoneState};
 use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
 
 fn at(ms: u64) -> Now {
@@ -101,8 +101,7 @@ fn an_edit_too_large_for_one_message_is_sent_as_state() {
         zone: name("corp.example."),
         changes: changes.collect(),
         serial: None,
-        origin: EditOrigin::File,
-        note: String::new(),
+        source: Source::new(EditOrigin::File),
     };
     let done = handle(&mut node, Event::Command { ticket: Ticket(1), command: Command::Edit(edit) });
     assert!(done.iter().any(|effect| matches!(effect, Effect::Done { result: Ok(_), .. })));
@@ -129,8 +128,7 @@ fn a_batch_for_another_zone_than_its_incarnation_is_refused() {
         ttls: Vec::new(),
         soa: SoaChange::default(),
         floor: None,
-        origin: EditOrigin::File,
-        note: String::new(),
+        source: Source::new(EditOrigin::File),
     };
     let version = state.version().clone();
     let changed = node.replica.ingest(Arc::new(batch));
@@ -166,7 +164,7 @@ fn a_node_that_finds_nobody_to_join_says_so() {
 #[test]
 fn the_answer_to_a_deletion_tells_the_last_serial() {
     let mut node = started(false);
-    let command = Command::Delete { zone: name("corp.example.") };
+    let command = Command::Delete { zone: name("corp.example."), source: Source::new(EditOrigin::Api) };
     let done = handle(&mut node, Event::Command { ticket: Ticket(1), command });
     let serial = done.iter().find_map(|effect| match effect {
         Effect::Done { result: Ok(applied), .. } => Some(applied.serial),

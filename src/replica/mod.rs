@@ -18,7 +18,7 @@ mod transfer;
 mod version_vector;
 mod zone_replica;
 
-pub use batch::{Batch, EditOrigin, MAX_TTL, SoaChange, TtlWrite};
+pub use batch::{Batch, EditOrigin, MAX_SOURCE_TEXT, MAX_TTL, SoaChange, Source, TtlWrite};
 pub use catalog::{Catalog, Member, Stub, catalog_genesis, catalog_name};
 pub use digest::Digest;
 pub use edit::{EditError, EditRequest};

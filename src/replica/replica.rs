@@ -12,7 +12,7 @@ use super::digest::Accumulator;
 use super::state::{ApplyError, ZoneState};
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    ActorId, Batch, Catalog, Digest, EditError, EditOrigin, EditRequest, Hlc, IncarnationId, Member, Saved, Stub,
+    ActorId, Batch, Catalog, Digest, EditError, EditRequest, Hlc, IncarnationId, Member, Saved, Source, Stub,
     VersionVector, Write, catalog_genesis, catalog_name,
 };
 use crate::zone::{Name, RecordType, ZoneContent, ZoneSet, serial_gt, served_serial};
@@ -231,7 +231,7 @@ impl Replica {
     pub fn stage_create(
         &mut self,
         contents: &[ZoneContent],
-        origin: EditOrigin,
+        source: &Source,
         actor: ActorId,
         wall_ms: u64,
     ) -> Result<Staged, StageError> {
@@ -253,8 +253,12 @@ impl Replica {
             created.push(ZoneReplica::new(state, false));
         }
         let zone = contents.first().map_or_else(catalog_name, |content| content.origin.clone());
-        let note = format!("{} zones created, {zone} the first", contents.len());
-        let request = EditRequest { changes: &changes, serial: None, origin, note: &note };
+        let note = match contents.len() {
+            1 => format!("zone {zone} created"),
+            count => format!("{count} zones created, {zone} the first"),
+        };
+        let source = Source { note, ..source.clone() };
+        let request = EditRequest { changes: &changes, serial: None, source: &source };
         let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
         let mut writes: Vec<Write> = created.iter_mut().map(|zone| zone.checkpoint(None)).collect();
         writes.extend(journal(&batches));
@@ -262,12 +266,19 @@ impl Replica {
     }
 
     /// Stages the deletion of a zone, in all its lives, on every node.
-    pub fn stage_delete(&mut self, origin: &Name, actor: ActorId, wall_ms: u64) -> Result<Staged, StageError> {
+    pub fn stage_delete(
+        &mut self,
+        origin: &Name,
+        source: &Source,
+        actor: ActorId,
+        wall_ms: u64,
+    ) -> Result<Staged, StageError> {
         let generation = self.listed.of(origin).map(|member| member.generation).max().ok_or(StageError::NoSuchZone)?;
         let serial = self.serving(origin).map_or(0, |zone| zone.state().serial());
         let changes = self.listed.delist(origin, Stub { generation, serial });
         let note = format!("zone {origin} deleted");
-        let request = EditRequest { changes: &changes, serial: None, origin: EditOrigin::Api, note: &note };
+        let source = Source { note, ..source.clone() };
+        let request = EditRequest { changes: &changes, serial: None, source: &source };
         let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
         Ok(Staged { writes: journal(&batches), zone: origin.clone(), batches, created: Vec::new() })
     }
