@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::replica::{EditOrigin, Write};
+use super::Source;
+use crate::replica::Write;
 use crate::zone::{Change, Name, ZoneContent, ZoneSet};
 
 /// The clocks, read once by the shell for each event.
@@ -160,8 +161,8 @@ pub enum Command {
     Create {
         /// The first content.
         content: ZoneContent,
-        /// How it came in.
-        origin: EditOrigin,
+        /// Whence it came.
+        source: Source,
     },
     /// Make several zones at once, all or none: what a node brings into a cluster.
     Import(Vec<ZoneContent>),
@@ -169,6 +170,8 @@ pub enum Command {
     Delete {
         /// Its origin.
         zone: Name,
+        /// Whence the wish came.
+        source: Source,
     },
 }
 
@@ -181,10 +184,8 @@ pub struct Edit {
     pub changes: Vec<Change>,
     /// A serial that a person wrote. Obeyed if it is newer than the current one (RFC 1982).
     pub serial: Option<u32>,
-    /// How the edit came in.
-    pub origin: EditOrigin,
-    /// Free text for the zone's history.
-    pub note: String,
+    /// Whence the edit came; the node puts its own name in.
+    pub source: Source,
 }
 
 /// What came of a command: the zone as it now is on this node, on disk.

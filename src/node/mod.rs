@@ -18,6 +18,7 @@ mod wire;
 
 use std::time::Duration;
 
+pub use crate::replica::{EditOrigin, Source};
 pub use event::{
     Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket,
 };

@@ -74,7 +74,7 @@ pub struct Node {
     pub(super) started_ms: u64,
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
     /// Edits of this node on their way to disk.
-    pub(super) staged: BTreeMap<PersistId, (Option<Ticket>, Staged)>,
+    pub(super) staged: BTreeMap<PersistId, (super::command::Waiters, Staged)>,
     pub(super) durability: Durability,
     pub(super) telling: bool,
     pub(super) last_contact: Duration,

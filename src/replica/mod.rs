@@ -12,19 +12,22 @@ mod persist;
 mod projection;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
 mod replica;
+mod scratch;
 mod soa;
+mod stage;
 mod state;
 mod transfer;
 mod version_vector;
 mod zone_replica;
 
-pub use batch::{Batch, EditOrigin, MAX_TTL, SoaChange, TtlWrite};
+pub use batch::{Batch, EditOrigin, MAX_SOURCE_TEXT, MAX_TTL, SoaChange, Source, TtlWrite};
 pub use catalog::{Catalog, Member, Stub, catalog_genesis, catalog_name};
 pub use digest::Digest;
 pub use edit::{EditError, EditRequest};
 pub use id::{ActorId, Dot, Hlc, IncarnationId, Stamp};
 pub use persist::{Facts, Saved, SavedZone, Write};
-pub use replica::{Changed, Replica, StageError, Staged, Summary, check_content};
+pub use replica::{Changed, Replica, Summary, check_content};
+pub use stage::{StageError, Staged, StagedGroup};
 pub use state::{ApplyError, ZoneState};
 pub use transfer::StateError;
 pub use version_vector::VersionVector;

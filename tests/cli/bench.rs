@@ -84,10 +84,10 @@ impl Daemon {
         runtime.spawn(async move {
             while let Some((command, reply)) = commands.recv().await {
                 let result = match command {
-                    node::Command::Delete { zone } if zone == name("example.org.") => {
+                    node::Command::Delete { zone, .. } if zone == name("example.org.") => {
                         Ok(Applied { serial: 8, version: [0; 8], changed: true })
                     }
-                    node::Command::Delete { zone } => Err(CommandError::NoSuchZone(zone)),
+                    node::Command::Delete { zone, .. } => Err(CommandError::NoSuchZone(zone)),
                     other => panic!("not expected of the command line: {other:?}"),
                 };
                 let _ = reply.send(result);
