@@ -47,6 +47,8 @@ counters! {
     queries_tcp,
     /// DNS queries received over TLS.
     queries_tls,
+    /// DNS queries received over QUIC.
+    queries_quic,
     /// DNS packets dropped without a response: malformed, or themselves responses.
     queries_dropped,
     /// Queries that made the lookup panic and were dropped. Each is a bug.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::bind::{Bound, bind};
+use super::quic::QuicServer;
 use super::responder::Responder;
 use super::tcp::TcpServer;
 use super::tls::{self, BoundTls};
@@ -23,6 +24,7 @@ use crate::zone::ZoneSet;
 pub struct Servers {
     bound: Vec<Bound>,
     tls: Option<BoundTls>,
+    quic: Option<QuicServer>,
     responder: Arc<Responder>,
     admission: Arc<Admission>,
 }
@@ -46,9 +48,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// An encrypted transport failed.
-    #[error("the server for encrypted DNS failed: {0}")]
-    Encrypted(String),
+    /// The transport for QUIC failed.
+    #[error("the server for DNS over QUIC failed: {0}")]
+    Quic(String),
     /// A server ended without an error, which none should before it is cancelled.
     #[error("a DNS server ended unexpectedly: {0}")]
     Ended(String),
@@ -65,9 +67,15 @@ impl Servers {
     ) -> Result<Servers, BindError> {
         let bound = config.listeners.iter().map(|&listener| bind(listener, config.udp_workers));
         let bound = bound.collect::<Result<Vec<Bound>, BindError>>()?;
-        let tls = config.encrypted.as_ref().map(tls::bind).transpose()?;
+        let (mut tls, mut quic) = (None, None);
+        if let Some(encrypted) = &config.encrypted {
+            let certificate = tls::load(&encrypted.certificate, &encrypted.key)?;
+            tls = Some(tls::bind(&encrypted.tls, Arc::clone(&certificate))?);
+            quic = Some(QuicServer::bind(&encrypted.quic, certificate, config.tcp.idle_timeout)?)
+                .filter(|quic| !quic.addresses().is_empty());
+        }
         let responder = Arc::new(Responder::new(zones, server, &config, metrics));
-        Ok(Servers { bound, tls, responder, admission: Admission::new(config.tcp) })
+        Ok(Servers { bound, tls, quic, responder, admission: Admission::new(config.tcp) })
     }
 
     /// The address of each listener in the order of the configuration, with the real port where it said 0.
@@ -78,6 +86,11 @@ impl Servers {
     /// The addresses for DNS over TLS in the order of the configuration, with real ports.
     pub fn tls_addresses(&self) -> Vec<SocketAddr> {
         self.tls.iter().flat_map(|tls| &tls.listeners).map(|(address, _)| *address).collect()
+    }
+
+    /// The addresses for DNS over QUIC in the order of the configuration, with real ports.
+    pub fn quic_addresses(&self) -> Vec<SocketAddr> {
+        self.quic.as_ref().map(QuicServer::addresses).unwrap_or_default()
     }
 
     /// Serves until `stop`, then answers what has arrived, closes all sockets and returns. If a server fails, all are
@@ -97,6 +110,9 @@ impl Servers {
         for (address, listener, tls) in streams {
             let (responder, admission) = (Arc::clone(&self.responder), Arc::clone(&self.admission));
             tasks.spawn(TcpServer { address, responder, admission, tls }.run(listener, stop.clone()));
+        }
+        if let Some(quic) = self.quic {
+            tasks.spawn(quic.run(Arc::clone(&self.responder), stop.clone()));
         }
         let mut workers = UdpWorkers::start(udp, &self.responder)?;
 

@@ -15,7 +15,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::TlsAcceptor;
 
 use super::bind::bind_tcp;
-use super::{BindError, EncryptedConfig, Listener};
+use super::{BindError, Listener};
 
 /// What DNS over TLS is called in the handshake (RFC 7858, IANA's registry of ALPN ids).
 const ALPN: &[u8] = b"dot";
@@ -28,9 +28,8 @@ pub(super) struct BoundTls {
 }
 
 /// Opens the sockets for DNS over TLS.
-pub(super) fn bind(config: &EncryptedConfig) -> Result<BoundTls, BindError> {
-    let certificate = load(&config.certificate, &config.key)?;
-    let listeners = config.tls.iter().map(|&address| {
+pub(super) fn bind(addresses: &[SocketAddr], certificate: Arc<dyn ResolvesServerCert>) -> Result<BoundTls, BindError> {
+    let listeners = addresses.iter().map(|&address| {
         let listener = bind_tcp(Listener { address, shared: false }, "tls")?;
         let address = listener.local_addr().map_err(|source| BindError::Socket { address, protocol: "tls", source })?;
         Ok((address, listener))

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod quic;
 mod tls;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -322,7 +323,7 @@ fn bad_certificate_files_are_explained() {
         (&certificate, &other_key, "two.key: is not the key of the certificate"),
     ] {
         let (certificate, key) = (certificate.clone(), key.clone());
-        let encrypted = EncryptedConfig { tls: vec!["127.0.0.1:0".parse().unwrap()], certificate, key };
+        let encrypted = EncryptedConfig { tls: any_port(), quic: Vec::new(), certificate, key };
         let error = bind(ServeConfig { encrypted: Some(encrypted), ..local(false) }).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
@@ -333,6 +334,7 @@ fn bad_certificate_files_are_explained() {
 struct Running {
     addresses: Vec<SocketAddr>,
     tls: Vec<SocketAddr>,
+    quic: Vec<SocketAddr>,
     metrics: Arc<Metrics>,
     zones: Arc<ArcSwap<ZoneSet>>,
     stop: CancellationToken,
@@ -347,10 +349,10 @@ impl Running {
 
     fn with_nsid(config: ServeConfig, nsid: &str) -> Running {
         let (servers, zones, metrics) = bind_with_nsid(config, nsid).unwrap();
-        let (addresses, tls) = (servers.addresses(), servers.tls_addresses());
+        let (addresses, tls, quic) = (servers.addresses(), servers.tls_addresses(), servers.quic_addresses());
         let (runtime, stop) = (Runtime::new().unwrap(), CancellationToken::new());
         let task = Some(runtime.spawn(servers.run(stop.clone())));
-        Running { addresses, tls, metrics, zones, stop, task, runtime }
+        Running { addresses, tls, quic, metrics, zones, stop, task, runtime }
     }
 
     fn address(&self) -> SocketAddr {
@@ -390,12 +392,22 @@ fn local(shared: bool) -> ServeConfig {
     listening(&[("127.0.0.1:0", shared)])
 }
 
+fn any_port() -> Vec<SocketAddr> {
+    vec!["127.0.0.1:0".parse().unwrap()]
+}
+
 fn listening(addresses: &[(&str, bool)]) -> ServeConfig {
     let listeners = addresses.iter().map(|&(text, shared)| Listener { address: text.parse().unwrap(), shared });
     ServeConfig { listeners: listeners.collect(), udp_workers: 2, ..ServeConfig::default() }
 }
 
+/// The zones, made once: the big one takes a while.
 fn zones() -> ZoneSet {
+    static ZONES: LazyLock<ZoneSet> = LazyLock::new(make_zones);
+    ZONES.clone()
+}
+
+fn make_zones() -> ZoneSet {
     let wire = |text: &str| Name::parse_to_wire(text.as_bytes(), None).unwrap();
     let mut example = zone("example.");
     example.add(record("www.example.", RecordType::A, &[192, 0, 2, 1]));
@@ -495,6 +507,25 @@ fn at(server: SocketAddr) -> [String; 3] {
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; is it installed?"));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Questions with answers of every kind.
+const QUESTIONS: [(&str, &str); 7] = [
+    ("www.example.", "A"),
+    ("alias.example.", "A"),
+    ("example.", "SOA"),
+    ("example.", "MX"),
+    ("large.example.", "TXT"),
+    ("odd.example.", "TYPE65400"),
+    ("nothing.example.", "A"),
+];
+
+/// A response as kdig shows it, all but the random id and what is about the transport.
+fn sections(at: SocketAddr, transport: &str, name: &str, rtype: &str) -> String {
+    let shown = ["+noall", "+header", "+question", "+answer", "+authority", "+additional"];
+    let text = kdig(at, &[&[transport, "+edns", name, rtype], &shown[..]].concat());
+    let of_message = |line: &&str| !["id:", "TLS session", "QUIC session"].iter().any(|word| line.contains(word));
+    text.lines().filter(of_message).map(|line| format!("{line}\n")).collect()
 }
 
 /// A self-signed certificate and its key.

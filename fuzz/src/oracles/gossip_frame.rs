@@ -17,14 +17,14 @@ use grapevine::replica::ZoneState;
 use grapevine::zone::{Name, RecordType, ZoneContent};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
-use super::store::Store;
+use super::disk::Disk;
 
 const CLUSTER: &str = "fuzzed";
 /// The node and its peer.
 const ME: &str = "192.0.2.1:7946";
 const PEER: &str = "192.0.2.2:7946";
 /// Events in one script: enough for several sessions, few enough for thousands of scripts a second.
-const MAX_EVENTS: usize = 64;
+const MAX_EVENTS: usize = 128;
 /// The bytes that a stream in memory holds: more than any input.
 const PIPE: usize = 1 << 20;
 /// The place of `State` among responses, in the wire codec.
@@ -126,7 +126,7 @@ fn assert_sendable(state: &ZoneState) {
 /// A node, its store, and what it waits for.
 struct Bench {
     node: Node,
-    store: Store,
+    disk: Disk,
     mine: Sealer,
     theirs: Sealer,
     /// Requests without a response.
@@ -155,10 +155,10 @@ fn run_script(mut script: &[u8]) {
 impl Bench {
     /// A node that has started a cluster with one zone and knows of a peer.
     fn new() -> Bench {
-        let store = Store::default();
+        let disk = Disk::default();
         let mut bench = Bench {
-            node: Node::new(config(), store.read(), now(Duration::ZERO)),
-            store,
+            node: Node::new(config(), disk.read(), now(Duration::ZERO)),
+            disk,
             mine: sealer(),
             theirs: sealer(),
             asked: Vec::new(),
@@ -225,7 +225,7 @@ impl Bench {
                         events.push(Event::Persisted { id, result: Err("the disk is full".to_owned()) });
                     }
                     Effect::Persist { id, writes } => {
-                        self.store.keep(writes);
+                        self.disk.commit(writes);
                         events.push(Event::Persisted { id, result: Ok(()) });
                     }
                     Effect::Publish(zones) => zones.iter().for_each(|zone| {
@@ -254,7 +254,7 @@ impl Bench {
             self.elapsed += Duration::from_secs(10);
             self.handle(Event::Tick);
         }
-        let mut restarted = Node::new(config(), self.store.read(), now(self.elapsed));
+        let mut restarted = Node::new(config(), self.disk.read(), now(self.elapsed));
         let alarms = restarted.handle(Event::Tick, now(self.elapsed)).into_iter().filter_map(|effect| match effect {
             Effect::Report { message, .. } => Some(message),
             _ => None,

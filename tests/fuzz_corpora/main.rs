@@ -2,9 +2,11 @@
 //!
 //! `fuzz/` shows how the targets are run; the oracles are its own.
 
-#[path = "../fuzz/src/oracles/mod.rs"]
+#[path = "../../fuzz/src/oracles/mod.rs"]
 #[expect(unreachable_pub, reason = "the library of the fuzz crate shows them to its targets")]
 mod oracles;
+
+mod conversation;
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -33,6 +35,20 @@ fn every_query_of_the_corpus_is_answered_as_it_should() {
 #[test]
 fn every_master_file_of_the_corpus_is_kept_without_loss_or_refused() {
     check_corpus("master_file", oracles::master_file::check);
+}
+
+#[test]
+fn an_honest_conversation_of_two_nodes_is_taken_as_it_is() {
+    let seeds = conversation::record();
+    assert!(seeds.len() > 10, "{} seeds", seeds.len());
+    for (name, seed) in seeds {
+        oracles::gossip_frame::check(&seed);
+        // To be done when the wire format changes, so that the fuzzer begins with what nodes say.
+        if std::env::var_os("UPDATE_SEEDS").is_some() {
+            let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/gossip_frame");
+            fs::write(corpus.join(format!("seed-{name}")), seed).expect("the source tree is writable");
+        }
+    }
 }
 
 #[test]
