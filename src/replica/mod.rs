@@ -9,6 +9,7 @@ mod edit;
 mod id;
 mod lives;
 mod log;
+mod owner_state;
 mod persist;
 mod points;
 mod projection;
