@@ -1,7 +1,8 @@
 //! Local edits: from a command to a staged batch, and to the answer once it is kept.
 
+use super::direct::Settled;
 use super::node::Node;
-use super::{Applied, Command, CommandError, EditOrigin, Effect, Now, Source, Ticket};
+use super::{Applied, Command, CommandError, DirectEdit, EditOrigin, Effect, Now, Source, Ticket};
 use crate::replica::{EditError, EditRequest, Replica, StageError, Staged, catalog_name};
 use crate::zone::Name;
 
@@ -9,7 +10,7 @@ impl Command {
     /// The zone that the command concerns; of an import, which is a node's first command, the first one.
     pub fn zone(&self) -> Name {
         match self {
-            Command::Edit(edit) => edit.zone.clone(),
+            Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.zone.clone(),
             Command::Create { content, .. } => content.origin.clone(),
             Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
             Command::Delete { zone, .. } => zone.clone(),
@@ -27,12 +28,24 @@ impl Node {
                 held.push((ticket, command));
                 continue;
             }
-            match self.stage(&command, now) {
-                Ok(Some(staged)) => self.persist_staged(ticket, staged),
-                Ok(None) => {
-                    let result = self.applied(&command.zone(), false);
-                    self.done(ticket, result);
+            if let Command::Direct(direct) = &command {
+                match self.settle(ticket, direct, now) {
+                    Settled::No => {}
+                    Settled::Yes => continue,
+                    Settled::Busy => {
+                        held.push((ticket, command));
+                        continue;
+                    }
                 }
+            }
+            match self.stage(&command, now) {
+                Ok(Some(staged)) => {
+                    if let (Some(ticket), Command::Direct(direct)) = (ticket, command) {
+                        self.direct.insert(ticket, direct);
+                    }
+                    self.persist_staged(ticket, staged);
+                }
+                Ok(None) => self.unchanged(ticket, &command, now),
                 Err(StageError::Busy) => held.push((ticket, command)),
                 Err(error) => self.done(ticket, Err(refusal(error, &command.zone()))),
             }
@@ -41,8 +54,12 @@ impl Node {
     }
 
     fn stage(&mut self, command: &Command, now: Now) -> Result<Option<Staged>, StageError> {
+        if let Command::Direct(direct) = command {
+            return self.stage_direct(&direct.edit, now);
+        }
         let actor = self.actor();
         match command {
+            Command::Direct(_) => Ok(None),
             Command::Edit(edit) => {
                 let source = self.signed(&edit.source);
                 let request = EditRequest { changes: &edit.changes, serial: edit.serial, source: &source };
@@ -64,7 +81,7 @@ impl Node {
     }
 
     /// The source of an edit that this node takes.
-    fn signed(&self, source: &Source) -> Source {
+    pub(super) fn signed(&self, source: &Source) -> Source {
         Source { node: self.config.name.clone(), ..source.clone() }
     }
 
@@ -78,25 +95,28 @@ impl Node {
 
     /// An edit of this node is on disk: it counts from now on.
     pub(super) fn commit(&mut self, ticket: Option<Ticket>, staged: Staged, now: Now) {
-        let zone = Replica::zone_of(&staged).clone();
+        let (zone, batches) = (Replica::zone_of(&staged).clone(), Replica::batches_of(&staged));
         let changed = self.replica.commit(staged);
         self.on_changed(changed, None, now);
-        let result = self.applied(&zone, true);
-        self.done(ticket, result);
+        self.answer_edit(ticket, &zone, &batches, now);
     }
 
     /// The zone as it is now. One that was just deleted has its last serial and no version.
-    fn applied(&self, zone: &Name, changed: bool) -> Result<Applied, CommandError> {
+    pub(super) fn applied(&self, zone: &Name, changed: bool) -> Result<Applied, CommandError> {
         let state = self.replica.serving(zone).map(|zone| zone.state());
         let last = self.replica.catalog().stub(zone).map_or(0, |stub| stub.serial);
         Ok(Applied {
             serial: state.map_or(last, |state| state.serial()),
             version: state.map_or([0; 8], |state| state.version().hash()),
             changed,
+            detail: None,
         })
     }
 
     pub(super) fn done(&mut self, ticket: Option<Ticket>, result: Result<Applied, CommandError>) {
+        if let Some(ticket) = ticket {
+            self.direct.remove(&ticket);
+        }
         match (ticket, result) {
             (Some(ticket), result) => self.answer_when_published(Effect::Done { ticket, result }),
             (None, Err(error)) => self.report(super::Severity::Warn, format!("a zone was not taken over: {error}")),
@@ -105,7 +125,7 @@ impl Node {
     }
 }
 
-fn refusal(error: StageError, zone: &Name) -> CommandError {
+pub(super) fn refusal(error: StageError, zone: &Name) -> CommandError {
     match error {
         StageError::Busy => CommandError::Busy,
         StageError::NoSuchZone => CommandError::NoSuchZone(zone.clone()),

@@ -16,6 +16,8 @@ pub(super) const MAX_RUMOUR: usize = 1000;
 const MEMBERSHIP: u8 = 0;
 /// First byte of a datagram about zones.
 const REPLICATION: u8 = 1;
+/// First byte of a datagram about an edit that somebody waits for.
+const CONFIRMATION: u8 = 2;
 
 /// A datagram about zones.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,11 +34,45 @@ pub(super) struct Gossip {
     pub(super) batches: Vec<Arc<Batch>>,
 }
 
+/// A datagram about an edit that somebody waits for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Confirmation {
+    /// Say so when you hold this version on your disk.
+    Ask {
+        /// The sender's gossip address.
+        from: SocketAddr,
+        /// To answer by.
+        id: u64,
+        /// The zone's incarnation.
+        incarnation: IncarnationId,
+        /// At least these batches.
+        version: VersionVector,
+        /// Whether it was asked before, so that who lacks it had better fetch it.
+        again: bool,
+    },
+    /// It is on the sender's disk.
+    Kept {
+        /// The sender's gossip address.
+        from: SocketAddr,
+        /// As asked.
+        id: u64,
+    },
+}
+
+impl Confirmation {
+    pub(super) fn from(&self) -> SocketAddr {
+        match self {
+            Confirmation::Ask { from, .. } | Confirmation::Kept { from, .. } => *from,
+        }
+    }
+}
+
 /// A datagram, told apart by its first byte.
 #[derive(Debug)]
 pub(super) enum Datagram<'a> {
     Membership(&'a [u8]),
     Gossip(Gossip),
+    Confirmation(Confirmation),
 }
 
 pub(super) fn membership_datagram(payload: &[u8]) -> Vec<u8> {
@@ -52,10 +88,17 @@ pub(super) fn gossip_datagram(gossip: &Gossip) -> Vec<u8> {
     bytes
 }
 
+pub(super) fn confirmation_datagram(message: &Confirmation) -> Vec<u8> {
+    let mut bytes = vec![CONFIRMATION];
+    bytes.extend(codec::encode(message));
+    bytes
+}
+
 pub(super) fn parse_datagram(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
     match bytes.split_first() {
         Some((&MEMBERSHIP, payload)) => Ok(Datagram::Membership(payload)),
         Some((&REPLICATION, payload)) => codec::decode_datagram(payload).map(Datagram::Gossip),
+        Some((&CONFIRMATION, payload)) => codec::decode_datagram(payload).map(Datagram::Confirmation),
         _ => Err(DecodeError::new("unknown kind of datagram")),
     }
 }

@@ -227,6 +227,35 @@ impl Replica {
         }))
     }
 
+    /// Stages an edit by records, worked out on the zone as it is now; `None` if nothing would change.
+    pub fn stage_direct(
+        &mut self,
+        origin: &Name,
+        request: &EditRequest<'_>,
+        actor: ActorId,
+        wall_ms: u64,
+    ) -> Result<Option<Staged>, StageError> {
+        let zone = self.serving(origin).ok_or(StageError::NoSuchZone)?;
+        if self.is_busy(origin) {
+            return Err(StageError::Busy);
+        }
+        let changes = zone.state().resolve(request.changes)?;
+        self.stage_edit(origin, &EditRequest { changes: &changes, ..request.clone() }, actor, wall_ms)
+    }
+
+    /// The batch that an edit by records would make now. Nothing is changed.
+    pub fn preview(&self, origin: &Name, request: &EditRequest<'_>) -> Result<Option<Batch>, StageError> {
+        let zone = self.serving(origin).ok_or(StageError::NoSuchZone)?;
+        let changes = zone.state().resolve(request.changes)?;
+        let request = EditRequest { changes: &changes, ..request.clone() };
+        Ok(zone.state().prepare(&request, zone.next_dot(ActorId([0; 16])), self.hlc)?)
+    }
+
+    /// Whether the zone has an edit under way.
+    pub fn is_busy(&self, origin: &Name) -> bool {
+        self.serving(origin).is_some_and(|zone| self.staged.contains_key(&zone.state().incarnation()))
+    }
+
     /// Stages new zones, all or none. The serial of one whose name was deleted before continues above the old one's.
     pub fn stage_create(
         &mut self,
@@ -313,6 +342,11 @@ impl Replica {
                 zone.vacate_position(position);
             }
         }
+    }
+
+    /// The batches of a staged edit.
+    pub fn batches_of(staged: &Staged) -> Vec<Arc<Batch>> {
+        staged.batches.iter().map(|(_, batch)| batch.clone()).collect()
     }
 
     /// The zone that a staged edit concerns.

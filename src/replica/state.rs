@@ -125,7 +125,12 @@ impl ZoneState {
 
     /// The SOA serial in 64 bits: a pure function of the state, above that of every state merged into it.
     pub fn serial(&self) -> u64 {
-        self.base.saturating_add_unsigned(self.version.total()).max(0) as u64
+        self.serial_at(&self.version)
+    }
+
+    /// The serial of the version that these batches made, as far as the floors known by now tell.
+    pub(super) fn serial_at(&self, version: &VersionVector) -> u64 {
+        self.base.saturating_add_unsigned(version.total()).max(0) as u64
     }
 
     /// The SOA as served.

@@ -94,6 +94,21 @@ pub enum Change {
     },
     /// SOA fields that differ; the serial is left out of the comparison.
     Soa(Soa),
+    /// A record without a TTL of its own: it takes its RRset's, and the SOA record's where it is the first.
+    AddDefault(RecordKey),
+    /// All records of an owner and type, whichever there are when the step is carried out.
+    RemoveRrset {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: RecordType,
+    },
+    /// All records of an owner, whichever there are when the step is carried out; at the apex all but SOA and NS
+    /// (RFC 2136 §3.4.2.3).
+    RemoveOwner {
+        /// The owner.
+        owner: Name,
+    },
 }
 
 impl ZoneContent {
