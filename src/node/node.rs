@@ -15,7 +15,7 @@ use super::peers::Peers;
 use super::sessions::Sessions;
 use super::transfers::Transfers;
 use super::wire::{self, Datagram};
-use super::{Command, CommandError, DirectEdit, Effect, Event, Now, PersistId, Severity, Ticket};
+use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket, Wait};
 use crate::membership::{Clock, Identity, Membership, Output, Settings, next_generation};
 use crate::replica::{ActorId, Facts, Replica, Saved, Staged};
 use crate::zone::ZoneSet;
@@ -77,9 +77,9 @@ pub struct Node {
     pub(super) started_ms: u64,
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
     /// Edits of this node on their way to disk.
-    pub(super) staged: BTreeMap<PersistId, (Option<Ticket>, Staged)>,
-    /// Edits by records on their way to disk, and how they are wanted.
-    pub(super) direct: BTreeMap<Ticket, DirectEdit>,
+    pub(super) staged: BTreeMap<PersistId, (super::command::Waiters, Staged)>,
+    /// Edits by records on their way to disk, and whom their makers wait for.
+    pub(super) direct: BTreeMap<Ticket, Option<Wait>>,
     pub(super) confirmations: Confirmations,
     pub(super) durability: Durability,
     pub(super) telling: bool,

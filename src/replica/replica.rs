@@ -1,21 +1,18 @@
-//! All zones of a node: the catalog, every incarnation it lists, what is served of them, and edits on their way to disk.
+//! All zones of a node: the catalog, every incarnation it lists, and what is served of them.
 //!
-//! An edit of this node is *staged* first: its batch is made and its place in the journal set aside, but the state is
-//! as it was until the store has kept it. So nothing is sent, served or acknowledged that a crash could take back, and
-//! a sequence number is never used twice. Batches of other nodes are applied at once; should a crash take them, they
-//! come again. While a zone has a staged edit, further ones wait.
+//! Batches of other nodes are applied at once; should a crash take them, they come again. How this node's own edits
+//! come in: [`super::stage`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::digest::Accumulator;
-use super::state::{ApplyError, ZoneState};
+use super::state::ZoneState;
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    ActorId, Batch, Catalog, Digest, EditError, EditRequest, Hlc, IncarnationId, Member, Saved, Source, Stub,
-    VersionVector, Write, catalog_genesis, catalog_name,
+    Batch, Catalog, Digest, EditError, Hlc, IncarnationId, Saved, VersionVector, Write, catalog_genesis, catalog_name,
 };
-use crate::zone::{Name, RecordType, ZoneContent, ZoneSet, serial_gt, served_serial};
+use crate::zone::{Name, RecordType, ZoneContent, ZoneSet};
 
 /// All zones of one node.
 #[derive(Clone, Debug)]
@@ -28,36 +25,9 @@ pub struct Replica {
     /// What each incarnation contributes to the root.
     prints: BTreeMap<IncarnationId, [u8; 40]>,
     root: Accumulator,
-    /// Incarnations with a staged edit, and the journal position that it will have.
-    staged: BTreeMap<IncarnationId, u64>,
-    hlc: Hlc,
-}
-
-/// An edit that is made but not applied, until its writes are kept.
-#[derive(Debug)]
-pub struct Staged {
-    /// What must be on disk first.
-    pub writes: Vec<Write>,
-    zone: Name,
-    batches: Vec<(u64, Arc<Batch>)>,
-    created: Vec<ZoneReplica>,
-}
-
-/// Why an edit cannot be staged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StageError {
-    /// The zone, or the catalog, has an edit under way; the same call may succeed once it is done.
-    #[error("an edit is under way")]
-    Busy,
-    /// There is no such zone.
-    #[error("no such zone")]
-    NoSuchZone,
-    /// There is such a zone already.
-    #[error("the zone exists already")]
-    ZoneExists,
-    /// The edit itself is at fault.
-    #[error(transparent)]
-    Edit(#[from] EditError),
+    /// Incarnations with staged edits, and the lowest journal position that these will have.
+    pub(super) staged: BTreeMap<IncarnationId, u64>,
+    pub(super) hlc: Hlc,
 }
 
 /// What of a peer's zone this node compares with its own.
@@ -158,7 +128,14 @@ impl Replica {
         if incarnation == self.catalog_id { Some(&self.catalog) } else { self.zones.get(&incarnation) }
     }
 
-    fn get_mut(&mut self, incarnation: IncarnationId) -> Option<&mut ZoneReplica> {
+    /// Holds a new incarnation, unless it is here already.
+    pub(super) fn adopt(&mut self, zone: ZoneReplica) {
+        let incarnation = zone.state().incarnation();
+        self.zones.entry(incarnation).or_insert(zone);
+        self.reprint(incarnation);
+    }
+
+    pub(super) fn get_mut(&mut self, incarnation: IncarnationId) -> Option<&mut ZoneReplica> {
         if incarnation == self.catalog_id { Some(&mut self.catalog) } else { self.zones.get_mut(&incarnation) }
     }
 
@@ -207,151 +184,6 @@ impl Replica {
         print[32..].copy_from_slice(&version);
         self.root.add(&print);
         self.prints.insert(incarnation, print);
-    }
-
-    /// Stages an edit of an existing zone; `None` if nothing would change.
-    pub fn stage_edit(
-        &mut self,
-        origin: &Name,
-        request: &EditRequest<'_>,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Option<Staged>, StageError> {
-        let incarnation = self.serving(origin).ok_or(StageError::NoSuchZone)?.state().incarnation();
-        let batches: Vec<_> = self.stage(incarnation, request, actor, wall_ms)?.into_iter().collect();
-        Ok((!batches.is_empty()).then(|| Staged {
-            writes: journal(&batches),
-            zone: origin.clone(),
-            batches,
-            created: Vec::new(),
-        }))
-    }
-
-    /// Stages an edit by records, worked out on the zone as it is now; `None` if nothing would change.
-    pub fn stage_direct(
-        &mut self,
-        origin: &Name,
-        request: &EditRequest<'_>,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Option<Staged>, StageError> {
-        let zone = self.serving(origin).ok_or(StageError::NoSuchZone)?;
-        if self.is_busy(origin) {
-            return Err(StageError::Busy);
-        }
-        let changes = zone.state().resolve(request.changes)?;
-        self.stage_edit(origin, &EditRequest { changes: &changes, ..request.clone() }, actor, wall_ms)
-    }
-
-    /// The batch that an edit by records would make now. Nothing is changed.
-    pub fn preview(&self, origin: &Name, request: &EditRequest<'_>) -> Result<Option<Batch>, StageError> {
-        let zone = self.serving(origin).ok_or(StageError::NoSuchZone)?;
-        let changes = zone.state().resolve(request.changes)?;
-        let request = EditRequest { changes: &changes, ..request.clone() };
-        Ok(zone.state().prepare(&request, zone.next_dot(ActorId([0; 16])), self.hlc)?)
-    }
-
-    /// Whether the zone has an edit under way.
-    pub fn is_busy(&self, origin: &Name) -> bool {
-        self.serving(origin).is_some_and(|zone| self.staged.contains_key(&zone.state().incarnation()))
-    }
-
-    /// Stages new zones, all or none. The serial of one whose name was deleted before continues above the old one's.
-    pub fn stage_create(
-        &mut self,
-        contents: &[ZoneContent],
-        source: &Source,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Staged, StageError> {
-        if self.staged.contains_key(&self.catalog_id) {
-            return Err(StageError::Busy);
-        }
-        let (mut changes, mut created) = (Vec::new(), Vec::new());
-        for content in contents {
-            if self.listed.of(&content.origin).next().is_some() {
-                return Err(StageError::ZoneExists);
-            }
-            check_content(content)?;
-            let stub = self.listed.stub(&content.origin);
-            let generation = stub.map_or(1, |stub| stub.generation + 1);
-            let serial = stub.map_or(content.soa.serial.into(), |stub| above(stub.serial, content.soa.serial));
-            let state = ZoneState::genesis(content, generation, serial);
-            let (origin, incarnation) = (content.origin.clone(), state.incarnation());
-            changes.extend(Catalog::list(&Member { origin, generation, incarnation }));
-            created.push(ZoneReplica::new(state, false));
-        }
-        let zone = contents.first().map_or_else(catalog_name, |content| content.origin.clone());
-        let note = match contents.len() {
-            1 => format!("zone {zone} created"),
-            count => format!("{count} zones created, {zone} the first"),
-        };
-        let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
-        let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
-        let mut writes: Vec<Write> = created.iter_mut().map(|zone| zone.checkpoint(None)).collect();
-        writes.extend(journal(&batches));
-        Ok(Staged { writes, zone, batches, created })
-    }
-
-    /// Stages the deletion of a zone, in all its lives, on every node.
-    pub fn stage_delete(
-        &mut self,
-        origin: &Name,
-        source: &Source,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Staged, StageError> {
-        let generation = self.listed.of(origin).map(|member| member.generation).max().ok_or(StageError::NoSuchZone)?;
-        let serial = self.serving(origin).map_or(0, |zone| zone.state().serial());
-        let changes = self.listed.delist(origin, Stub { generation, serial });
-        let note = format!("zone {origin} deleted");
-        let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
-        let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
-        Ok(Staged { writes: journal(&batches), zone: origin.clone(), batches, created: Vec::new() })
-    }
-
-    /// Applies a staged edit whose writes are kept.
-    pub fn commit(&mut self, staged: Staged) -> Changed {
-        let mut changed = Changed { publish: true, ..Changed::default() };
-        for zone in staged.created {
-            let incarnation = zone.state().incarnation();
-            self.zones.entry(incarnation).or_insert(zone);
-            self.reprint(incarnation);
-        }
-        for (position, batch) in staged.batches {
-            let incarnation = batch.incarnation;
-            self.staged.remove(&incarnation);
-            let Some(zone) = self.get_mut(incarnation) else { continue };
-            match zone.commit(position, batch.clone()) {
-                Ok(()) => changed.news.push(batch),
-                Err(ApplyError::Known) => {}
-                Err(error) => changed.alarms.push(format!("an edit of this node is not applied: {error}")),
-            }
-            self.after_change(incarnation, &mut changed);
-        }
-        changed
-    }
-
-    /// Drops a staged edit whose writes were not kept.
-    pub fn abandon(&mut self, staged: Staged) {
-        for (position, batch) in staged.batches {
-            self.staged.remove(&batch.incarnation);
-            if let Some(zone) = self.get_mut(batch.incarnation) {
-                zone.vacate_position(position);
-            }
-        }
-    }
-
-    /// The batches of a staged edit.
-    pub fn batches_of(staged: &Staged) -> Vec<Arc<Batch>> {
-        staged.batches.iter().map(|(_, batch)| batch.clone()).collect()
-    }
-
-    /// The zone that a staged edit concerns.
-    pub fn zone_of(staged: &Staged) -> &Name {
-        &staged.zone
     }
 
     /// Takes in a batch from a peer. One that does not belong to a listed zone is ignored: either its listing comes
@@ -406,28 +238,8 @@ impl Replica {
         }
     }
 
-    /// Stages one edit of one incarnation.
-    fn stage(
-        &mut self,
-        incarnation: IncarnationId,
-        request: &EditRequest<'_>,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Option<(u64, Arc<Batch>)>, StageError> {
-        if self.staged.contains_key(&incarnation) {
-            return Err(StageError::Busy);
-        }
-        let hlc = self.hlc.next(wall_ms);
-        let zone = self.get_mut(incarnation).ok_or(StageError::NoSuchZone)?;
-        let Some(batch) = zone.state().prepare(request, zone.next_dot(actor), hlc)? else { return Ok(None) };
-        let position = zone.reserve_position();
-        self.hlc = hlc;
-        self.staged.insert(incarnation, position);
-        Ok(Some((position, Arc::new(batch))))
-    }
-
     /// What follows from a change to one incarnation: the served set, the catalog's consequences, a checkpoint.
-    fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
+    pub(super) fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
         self.reprint(incarnation);
         let in_flight = self.staged.get(&incarnation).copied();
         if let Some(zone) = self.get_mut(incarnation)
@@ -469,16 +281,6 @@ impl Replica {
 
 /// The year 2500: no clock of a working node is past it.
 const MAX_SANE_WALL_MS: u64 = 16_725_225_600_000;
-
-fn journal(batches: &[(u64, Arc<Batch>)]) -> Vec<Write> {
-    batches.iter().map(|(position, batch)| Write::Journal { position: *position, batch: batch.clone() }).collect()
-}
-
-/// A serial above `last` that shows as `wanted`, if `wanted` is newer; else the next one.
-fn above(last: u64, wanted: u32) -> u64 {
-    let shown = served_serial(last);
-    if serial_gt(wanted, shown) { last + u64::from(wanted.wrapping_sub(shown)) } else { last + 1 }
-}
 
 /// Whether a zone may begin with this content.
 pub fn check_content(content: &ZoneContent) -> Result<(), EditError> {

@@ -32,9 +32,9 @@ pub struct ZoneReplica {
     log: Log,
     pending: BTreeMap<Dot, Arc<Batch>>,
     next_position: u64,
-    /// The place of an edit that was refused. The next one of this node takes it, and with it the same sequence number,
-    /// so that whatever the failing disk kept of the refused one is overwritten.
-    vacant_position: Option<u64>,
+    /// The places of edits that were refused. The next ones of this node take them, and with them the same sequence
+    /// numbers, so that whatever the failing disk kept of the refused ones is overwritten.
+    vacant_positions: BTreeSet<u64>,
     checkpointed: u64,
     shadowed: NameMap<usize>,
     hidden: bool,
@@ -50,7 +50,7 @@ impl ZoneReplica {
             log: Log::default(),
             pending: BTreeMap::new(),
             next_position: 0,
-            vacant_position: None,
+            vacant_positions: BTreeSet::new(),
             checkpointed: 0,
             shadowed: NameMap::default(),
             hidden,
@@ -113,12 +113,17 @@ impl ZoneReplica {
 
     /// Sets a journal position aside for an edit of this node that is about to be stored.
     pub fn reserve_position(&mut self) -> u64 {
-        self.vacant_position.take().unwrap_or_else(|| self.take_position())
+        self.vacant_positions.pop_first().unwrap_or_else(|| self.take_position())
+    }
+
+    /// The places that are still vacant after a group of edits has taken its own, to be erased with the group's write.
+    pub fn vacant_positions(&self) -> Vec<u64> {
+        self.vacant_positions.iter().copied().collect()
     }
 
     /// Gives back the position of an edit that could not be stored.
     pub fn vacate_position(&mut self, position: u64) {
-        self.vacant_position = Some(position);
+        self.vacant_positions.insert(position);
     }
 
     fn take_position(&mut self) -> u64 {
@@ -174,12 +179,22 @@ impl ZoneReplica {
         ingested
     }
 
-    /// Applies a batch of this node that has been stored at `position`.
-    pub fn commit(&mut self, position: u64, batch: Arc<Batch>) -> Result<(), ApplyError> {
-        let owners = self.state.apply(&batch)?;
-        self.log.push(position, batch);
-        self.publish(owners.into_iter().collect());
-        Ok(())
+    /// Applies batches of this node that have been stored. Returns those that were new, and what went wrong.
+    pub fn commit(&mut self, batches: Vec<(u64, Arc<Batch>)>) -> (Vec<Arc<Batch>>, Vec<ApplyError>) {
+        let (mut news, mut errors, mut touched) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (position, batch) in batches {
+            match self.state.apply(&batch) {
+                Ok(owners) => {
+                    touched.extend(owners);
+                    self.log.push(position, batch.clone());
+                    news.push(batch);
+                }
+                Err(ApplyError::Known) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        self.publish(touched);
+        (news, errors)
     }
 
     /// Takes in a whole state, and then the batches that waited for something in it.
@@ -200,7 +215,12 @@ impl ZoneReplica {
     /// The batch that was made for a client's request, and the serial that it made, while it is among the recent ones.
     pub fn requested(&self, id: &str) -> Option<(&Arc<Batch>, u64)> {
         let batch = self.log.requested(id)?;
-        Some((batch, self.state.serial_at(&batch.version_after())))
+        Some((batch, self.serial_after(batch)))
+    }
+
+    /// The serial that a batch made, as far as the floors known by now tell.
+    pub fn serial_after(&self, batch: &Batch) -> u64 {
+        self.state.serial_at(&batch.version_after())
     }
 
     /// Whether enough has been journalled since the last checkpoint for the next one to pay. The larger the zone, the

@@ -300,6 +300,35 @@ fn a_request_repeated_while_it_is_being_stored_is_carried_out_once() {
 }
 
 #[test]
+fn edits_stored_together_are_each_worked_out_on_the_one_before() {
+    let mut world = World::new(1);
+    world.edit(0, &[Change::AddDefault(a("www.corp.example.", 1))]).expect("a record");
+    world.hung.insert(0, Vec::new());
+    let dname = RecordKey { rtype: RecordType::DNAME, ..cname("d.corp.example.", "x.") };
+    let edits = [
+        Change::AddDefault(a("busy.corp.example.", 1)),
+        Change::AddDefault(dname),
+        Change::AddDefault(a("a.b.d.corp.example.", 1)),
+        Change::AddDefault(RecordKey { rtype: RecordType::DNAME, ..cname("corp.example.", "x.") }),
+        rrset("www.corp.example."),
+        Change::AddDefault(cname("www.corp.example.", "x.")),
+        Change::AddDefault(a("www.corp.example.", 2)),
+    ];
+    let tickets = edits.map(|change| world.send(0, direct(&[change], None)));
+    world.release_disk(0);
+    world.settle();
+    let outcomes = tickets.map(|ticket| match &world.done[&ticket] {
+        Ok(applied) => applied.serial.to_string(),
+        Err(error) => error.to_string(),
+    });
+    let expected =
+        ["3", "4", "below the DNAME at d.", "d.corp.example. lies below", "5", "6", "CNAME and other data (A)"];
+    for (outcome, expected) in outcomes.iter().zip(expected) {
+        assert!(outcome.contains(expected), "{outcomes:#?}");
+    }
+}
+
+#[test]
 fn an_edit_that_waits_for_all_is_answered_when_the_last_disk_has_it() {
     let mut world = World::new(3);
     world.hung.insert(2, Vec::new());
