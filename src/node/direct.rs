@@ -76,8 +76,8 @@ impl Node {
         };
         let held = self.replica.serving(zone);
         let needs = match (&batch, held) {
-            (Some(batch), Some(held)) => {
-                applied.serial = held.serial_after(batch);
+            (Some(batch), Some(_)) => {
+                applied.serial = batch.serial;
                 Some(made_by(batch))
             }
             (None, Some(held)) => Some((held.state().incarnation(), held.state().version().clone())),

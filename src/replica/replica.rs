@@ -10,7 +10,8 @@ use super::digest::Accumulator;
 use super::state::ZoneState;
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    Batch, Catalog, Digest, EditError, Hlc, IncarnationId, Saved, VersionVector, Write, catalog_genesis, catalog_name,
+    Batch, Catalog, Digest, Dot, EditError, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
+    catalog_genesis, catalog_name,
 };
 use crate::zone::{Name, RecordType, ZoneContent, ZoneSet};
 
@@ -54,10 +55,15 @@ pub struct Changed {
     pub incomplete: bool,
     /// Things that an operator must hear.
     pub alarms: Vec<String>,
+    /// Which version is served under which serial from now on.
+    pub point: Option<(IncarnationId, u64, VersionHash)>,
+    /// Zones and serials that are now known to have stood for two contents.
+    pub ambiguous: Vec<(Name, u64)>,
 }
 
 impl Changed {
-    fn absorb(&mut self, ingested: Ingested) {
+    fn absorb(&mut self, zone: &Name, ingested: Ingested) {
+        self.ambiguous.extend(ingested.ambiguous.into_iter().map(|serial| (zone.clone(), serial)));
         self.publish |= !ingested.applied.is_empty();
         self.incomplete |= ingested.waiting;
         self.alarms.extend(ingested.alarm);
@@ -194,7 +200,8 @@ impl Replica {
         self.hear_of(batch.hlc);
         match self.get_mut(incarnation) {
             Some(zone) => {
-                changed.absorb(zone.ingest(batch));
+                let origin = batch.zone.clone();
+                changed.absorb(&origin, zone.ingest(batch));
                 if changed.publish {
                     self.after_change(incarnation, &mut changed);
                 }
@@ -219,7 +226,7 @@ impl Replica {
         }
         self.hear_of(state.newest_hlc());
         match self.get_mut(incarnation) {
-            Some(zone) => changed.absorb(zone.merge(&state)),
+            Some(zone) => changed.absorb(state.zone(), zone.merge(&state)),
             None => {
                 self.zones.insert(incarnation, ZoneReplica::new(state, false));
             }
@@ -227,6 +234,45 @@ impl Replica {
         let in_flight = self.staged.get(&incarnation).copied();
         let checkpoint = self.get_mut(incarnation).map(|zone| zone.checkpoint(in_flight));
         changed.writes.extend(checkpoint);
+        self.after_change(incarnation, &mut changed);
+        changed
+    }
+
+    /// Remembers that a batch which a peer sent cannot be applied here, or not even be read.
+    pub fn quarantine(&mut self, incarnation: IncarnationId, dot: Dot, reason: &str) -> Option<String> {
+        let zone = self.get_mut(incarnation)?;
+        if zone.state().version().contains(dot) { None } else { zone.quarantine(dot, reason) }
+    }
+
+    /// Notes which version a peer serves under which serial. The zone's name if that makes the serial ambiguous.
+    pub fn note_point(&mut self, incarnation: IncarnationId, serial: u64, version: VersionHash) -> Option<Name> {
+        let zone = self.get_mut(incarnation)?;
+        zone.note_point(serial, version).then(|| zone.state().zone().clone())
+    }
+
+    /// Computes an incarnation's digest anew. Returns whether the running one was right.
+    pub fn recount(&mut self, incarnation: IncarnationId) -> bool {
+        let right = self.get_mut(incarnation).is_none_or(ZoneReplica::recount);
+        self.reprint(incarnation);
+        right
+    }
+
+    /// Takes over the content that most nodes hold of a version which this node holds with another content.
+    pub fn repair(&mut self, right: ZoneState) -> Changed {
+        let mut changed = Changed::default();
+        let incarnation = right.incarnation();
+        let in_flight = self.staged.get(&incarnation).copied();
+        let Some(zone) = self.get_mut(incarnation).filter(|zone| zone.state().version() == right.version()) else {
+            return changed;
+        };
+        let origin = right.zone().clone();
+        let differing = zone.repair(right);
+        changed.writes.push(zone.checkpoint(in_flight));
+        changed.publish = true;
+        changed.alarms.push(format!(
+            "zone {origin}: {differing} records here differed from what other nodes hold at the same version and are \
+             replaced by theirs; check this machine's memory and disk"
+        ));
         self.after_change(incarnation, &mut changed);
         changed
     }
@@ -241,6 +287,8 @@ impl Replica {
     /// What follows from a change to one incarnation: the served set, the catalog's consequences, a checkpoint.
     pub(super) fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
         self.reprint(incarnation);
+        let point = |zone: &ZoneReplica| (incarnation, zone.state().serial(), zone.state().version().hash());
+        changed.point = self.get(incarnation).map(point);
         let in_flight = self.staged.get(&incarnation).copied();
         if let Some(zone) = self.get_mut(incarnation)
             && zone.wants_checkpoint()

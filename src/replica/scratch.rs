@@ -69,6 +69,20 @@ impl<'a> Scratch<'a> {
         }
     }
 
+    /// Applies another node's batch to the copy and looks at what would be served, so that a batch which this program
+    /// stumbles over does not touch the state. The reason if it does.
+    pub(super) fn try_batch(whole: &ZoneState, batch: &Batch) -> Result<(), String> {
+        let attempt = || {
+            let mut scratch = Scratch::new(whole);
+            let owners = batch.owners();
+            owners.iter().for_each(|owner| scratch.copy(owner));
+            if scratch.part.apply(batch).is_ok() {
+                owners.iter().for_each(|owner| drop(scratch.part.project(owner)));
+            }
+        };
+        std::panic::catch_unwind(attempt).map_err(|_| "this program fails on it, which is a bug".to_owned())
+    }
+
     fn copy(&mut self, owner: &Name) {
         if !self.copied.insert(owner.clone()) {
             return;

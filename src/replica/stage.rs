@@ -219,9 +219,11 @@ impl Replica {
         let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return changed };
         self.staged.remove(&incarnation);
         let Some(zone) = self.get_mut(incarnation) else { return changed };
-        let (news, errors) = zone.commit(staged.batches);
-        changed.news = news;
-        changed.alarms.extend(errors.iter().map(|error| format!("an edit of this node is not applied: {error}")));
+        let (origin, committed) = (zone.state().zone().clone(), zone.commit(staged.batches));
+        changed.news = committed.news;
+        let not_applied = |error: &_| format!("an edit of this node is not applied: {error}");
+        changed.alarms.extend(committed.errors.iter().map(not_applied));
+        changed.ambiguous.extend(committed.ambiguous.map(|serial| (origin, serial)));
         self.after_change(incarnation, &mut changed);
         changed
     }
