@@ -9,12 +9,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
 use super::bootstrap::Bootstrap;
+use super::confirmation::Confirmations;
 use super::durability::Durability;
 use super::peers::Peers;
 use super::sessions::Sessions;
 use super::transfers::Transfers;
 use super::wire::{self, Datagram};
-use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket};
+use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket, Wait};
 use crate::membership::{Clock, Identity, Membership, Output, Settings, next_generation};
 use crate::replica::{ActorId, Facts, Replica, Saved, Staged};
 use crate::zone::ZoneSet;
@@ -55,6 +56,8 @@ pub(super) enum Timer {
     Tell,
     RetryWrites,
     Bootstrap,
+    /// A wait for others to keep an edit.
+    Confirm(u64),
 }
 
 /// The daemon without I/O.
@@ -75,13 +78,19 @@ pub struct Node {
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
     /// Edits of this node on their way to disk.
     pub(super) staged: BTreeMap<PersistId, (super::command::Waiters, Staged)>,
+    /// Edits by records on their way to disk, and whom their makers wait for.
+    pub(super) direct: BTreeMap<Ticket, Option<Wait>>,
+    pub(super) confirmations: Confirmations,
     pub(super) durability: Durability,
     pub(super) telling: bool,
+    pub(super) alarms: super::alarms::Alarms,
+    /// Parts of states whose transfer was cut.
+    pub(super) partials: super::transfers::Partials,
+    /// Versions published since the members were last told.
+    pub(super) points: Vec<(crate::replica::IncarnationId, u64, crate::replica::VersionHash)>,
     pub(super) last_contact: Duration,
     /// Whether a member has been asked in this life of the node, so that what is served is as fresh as the cluster.
     pub(super) synced: bool,
-    /// Zones whose content differs from a peer's at equal versions, already reported.
-    pub(super) diverged: std::collections::BTreeSet<crate::replica::IncarnationId>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -112,11 +121,15 @@ impl Node {
             started_ms: now.wall_ms,
             commands: VecDeque::new(),
             staged: BTreeMap::new(),
+            direct: BTreeMap::new(),
+            confirmations: Confirmations::default(),
             durability: Durability::default(),
             telling: false,
+            alarms: Default::default(),
+            partials: Default::default(),
+            points: Vec::new(),
             last_contact: now.mono,
             synced: false,
-            diverged: Default::default(),
             effects: Vec::new(),
         };
         for alarm in alarms {
@@ -142,7 +155,10 @@ impl Node {
             Event::Seeds(seeds) => {
                 self.with_membership(now, |membership, clock, out| membership.set_seeds(seeds, clock, out))
             }
-            Event::Leave => self.with_membership(now, |membership, clock, out| membership.leave(clock, out)),
+            Event::Leave => {
+                self.look_at_watches(true);
+                self.with_membership(now, |membership, clock, out| membership.leave(clock, out));
+            }
         }
         self.run_timers(now);
         std::mem::take(&mut self.effects)
@@ -168,6 +184,7 @@ impl Node {
         self.publish();
         self.persist_facts();
         self.with_membership(now, |membership, clock, out| membership.start(clock, out));
+        self.make_wanted(now);
         let first = ANTI_ENTROPY.mul_f64(self.rng.random::<f64>());
         self.arm(now.mono + first, Timer::AntiEntropy);
         if !self.bootstrap.is_done() {
@@ -186,7 +203,16 @@ impl Node {
                 }
             }
             Ok(Datagram::Gossip(gossip)) => self.on_gossip(gossip, now),
-            Err(_) => self.effects.push(Effect::Malformed),
+            Ok(Datagram::Confirmation(message)) => self.on_confirmation(message, now),
+            Err(error) => self.not_understood(from, &error, now),
+        }
+    }
+
+    /// Counts a message that is not understood, and tells why if an operator can do something about it.
+    pub(super) fn not_understood(&mut self, from: SocketAddr, error: &wire::WireError, now: Now) {
+        self.effects.push(Effect::Malformed);
+        if matches!(error, wire::WireError::Version(_)) {
+            self.report_once(Severity::Error, format!("the node at {from} is left alone: {error}"), now);
         }
     }
 
@@ -220,11 +246,13 @@ impl Node {
             Output::Down(identity) => {
                 self.report(Severity::Warn, format!("member {} at {} is down", identity.name, identity.addr));
                 self.peers.forget(identity.addr);
+                self.look_at_watches(false);
             }
             Output::Left(identity) => {
                 self.report(Severity::Info, format!("member {} at {} left", identity.name, identity.addr));
                 self.peers.forget(identity.addr);
                 self.remember_peers();
+                self.look_at_watches(false);
             }
             Output::Renewed(identity) => {
                 self.facts.generation = identity.generation;
@@ -261,6 +289,7 @@ impl Node {
                 }
                 Timer::RetryWrites => self.retry_writes(),
                 Timer::Bootstrap => self.look_around(now),
+                Timer::Confirm(id) => self.on_confirm_timer(id, now),
             }
         }
     }
@@ -279,6 +308,13 @@ impl Node {
 
     pub(super) fn report(&mut self, severity: Severity, message: String) {
         self.effects.push(Effect::Report { severity, message });
+    }
+
+    /// Reports what may hold for long, but not every time that it is seen.
+    pub(super) fn report_once(&mut self, severity: Severity, message: String, now: Now) {
+        if self.alarms.is_due(&message, now.mono) {
+            self.report(severity, message);
+        }
     }
 
     pub(super) fn enqueue(&mut self, ticket: Option<Ticket>, command: Command, now: Now) {

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::digest::Accumulator;
+use super::lives::Wanted;
 use super::state::ZoneState;
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    Batch, Catalog, Digest, EditError, Hlc, IncarnationId, Saved, VersionVector, Write, catalog_genesis, catalog_name,
+    Batch, Catalog, Digest, Dot, EditError, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
+    catalog_genesis, catalog_name,
 };
-use crate::zone::{Name, RecordType, ZoneContent, ZoneSet};
+use crate::zone::{Name, RecordType, Zone, ZoneContent, ZoneSet};
 
 /// All zones of one node.
 #[derive(Clone, Debug)]
@@ -20,8 +22,17 @@ pub struct Replica {
     catalog: ZoneReplica,
     catalog_id: IncarnationId,
     listed: Catalog,
-    zones: BTreeMap<IncarnationId, ZoneReplica>,
-    served: Arc<ZoneSet>,
+    pub(super) zones: BTreeMap<IncarnationId, ZoneReplica>,
+    /// Lives that are not listed any more, until their serials are safe.
+    pub(super) retired: BTreeMap<IncarnationId, ZoneReplica>,
+    pub(super) served: Arc<ZoneSet>,
+    /// Which life of each name is served.
+    pub(super) in_service: BTreeMap<Name, IncarnationId>,
+    /// Names of which a new life waits until its serial is high enough.
+    pub(super) waiting: BTreeSet<Name>,
+    pub(super) wanted: BTreeSet<Wanted>,
+    /// What loading found to forget.
+    leftover: Vec<Write>,
     /// What each incarnation contributes to the root.
     prints: BTreeMap<IncarnationId, [u8; 40]>,
     root: Accumulator,
@@ -54,10 +65,15 @@ pub struct Changed {
     pub incomplete: bool,
     /// Things that an operator must hear.
     pub alarms: Vec<String>,
+    /// Which version is served under which serial from now on.
+    pub point: Option<(IncarnationId, u64, VersionHash)>,
+    /// Zones and serials that are now known to have stood for two contents.
+    pub ambiguous: Vec<(Name, u64)>,
 }
 
 impl Changed {
-    fn absorb(&mut self, ingested: Ingested) {
+    fn absorb(&mut self, zone: &Name, ingested: Ingested) {
+        self.ambiguous.extend(ingested.ambiguous.into_iter().map(|serial| (zone.clone(), serial)));
         self.publish |= !ingested.applied.is_empty();
         self.incomplete |= ingested.waiting;
         self.alarms.extend(ingested.alarm);
@@ -97,10 +113,23 @@ impl Replica {
         let times = zones.values().chain([&catalog]).map(|zone| zone.state().newest_hlc());
         let hlc = times.filter(|hlc| hlc.wall_ms() < MAX_SANE_WALL_MS).max().unwrap_or_default();
         let listed = Catalog::read(catalog.state());
-        let served = Arc::default();
-        let (prints, root, staged) = (BTreeMap::new(), Accumulator::default(), BTreeMap::new());
-        let mut replica = Replica { catalog, catalog_id, listed, zones, served, prints, root, staged, hlc };
-        replica.reread_catalog();
+        let mut replica = Replica {
+            catalog,
+            catalog_id,
+            listed,
+            zones,
+            retired: BTreeMap::new(),
+            served: Arc::default(),
+            in_service: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            wanted: BTreeSet::new(),
+            leftover: Vec::new(),
+            prints: BTreeMap::new(),
+            root: Accumulator::default(),
+            staged: BTreeMap::new(),
+            hlc,
+        };
+        replica.leftover = replica.reread_catalog();
         let here: Vec<_> = replica.zones.keys().copied().chain([catalog_id]).collect();
         for incarnation in here {
             replica.reprint(incarnation);
@@ -144,16 +173,6 @@ impl Replica {
         incarnation == self.catalog_id || self.listed.contains(incarnation)
     }
 
-    /// Of several lives of a name the one that is served: the latest generation, of those the highest serial, of those
-    /// the highest id.
-    pub fn serving(&self, origin: &Name) -> Option<&ZoneReplica> {
-        self.listed
-            .of(origin)
-            .filter_map(|member| Some((member.generation, self.zones.get(&member.incarnation)?)))
-            .max_by_key(|(generation, zone)| (*generation, zone.state().serial(), zone.state().incarnation()))
-            .map(|(_, zone)| zone)
-    }
-
     /// What peers compare, the catalog first.
     pub fn summaries(&self) -> Vec<Summary> {
         std::iter::once(&self.catalog)
@@ -194,7 +213,8 @@ impl Replica {
         self.hear_of(batch.hlc);
         match self.get_mut(incarnation) {
             Some(zone) => {
-                changed.absorb(zone.ingest(batch));
+                let origin = batch.zone.clone();
+                changed.absorb(&origin, zone.ingest(batch));
                 if changed.publish {
                     self.after_change(incarnation, &mut changed);
                 }
@@ -219,7 +239,7 @@ impl Replica {
         }
         self.hear_of(state.newest_hlc());
         match self.get_mut(incarnation) {
-            Some(zone) => changed.absorb(zone.merge(&state)),
+            Some(zone) => changed.absorb(state.zone(), zone.merge(&state)),
             None => {
                 self.zones.insert(incarnation, ZoneReplica::new(state, false));
             }
@@ -227,6 +247,45 @@ impl Replica {
         let in_flight = self.staged.get(&incarnation).copied();
         let checkpoint = self.get_mut(incarnation).map(|zone| zone.checkpoint(in_flight));
         changed.writes.extend(checkpoint);
+        self.after_change(incarnation, &mut changed);
+        changed
+    }
+
+    /// Remembers that a batch which a peer sent cannot be applied here, or not even be read.
+    pub fn quarantine(&mut self, incarnation: IncarnationId, dot: Dot, reason: &str) -> Option<String> {
+        let zone = self.get_mut(incarnation)?;
+        if zone.state().version().contains(dot) { None } else { zone.quarantine(dot, reason) }
+    }
+
+    /// Notes which version a peer serves under which serial. The zone's name if that makes the serial ambiguous.
+    pub fn note_point(&mut self, incarnation: IncarnationId, serial: u64, version: VersionHash) -> Option<Name> {
+        let zone = self.get_mut(incarnation)?;
+        zone.note_point(serial, version).then(|| zone.state().zone().clone())
+    }
+
+    /// Computes an incarnation's digest anew. Returns whether the running one was right.
+    pub fn recount(&mut self, incarnation: IncarnationId) -> bool {
+        let right = self.get_mut(incarnation).is_none_or(ZoneReplica::recount);
+        self.reprint(incarnation);
+        right
+    }
+
+    /// Takes over the content that most nodes hold of a version which this node holds with another content.
+    pub fn repair(&mut self, right: ZoneState) -> Changed {
+        let mut changed = Changed::default();
+        let incarnation = right.incarnation();
+        let in_flight = self.staged.get(&incarnation).copied();
+        let Some(zone) = self.get_mut(incarnation).filter(|zone| zone.state().version() == right.version()) else {
+            return changed;
+        };
+        let origin = right.zone().clone();
+        let differing = zone.repair(right);
+        changed.writes.push(zone.checkpoint(in_flight));
+        changed.publish = true;
+        changed.alarms.push(format!(
+            "zone {origin}: {differing} records here differed from what other nodes hold at the same version and are \
+             replaced by theirs; check this machine's memory and disk"
+        ));
         self.after_change(incarnation, &mut changed);
         changed
     }
@@ -241,6 +300,8 @@ impl Replica {
     /// What follows from a change to one incarnation: the served set, the catalog's consequences, a checkpoint.
     pub(super) fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
         self.reprint(incarnation);
+        let point = |zone: &ZoneReplica| (incarnation, zone.state().serial(), zone.state().version().hash());
+        changed.point = self.get(incarnation).map(point);
         let in_flight = self.staged.get(&incarnation).copied();
         if let Some(zone) = self.get_mut(incarnation)
             && zone.wants_checkpoint()
@@ -248,34 +309,38 @@ impl Replica {
             let checkpoint = zone.checkpoint(in_flight);
             changed.writes.push(checkpoint);
         }
-        if incarnation == self.catalog_id {
-            for gone in self.reread_catalog() {
-                changed.writes.push(Write::Forget { incarnation: gone });
+        let forget = if incarnation == self.catalog_id {
+            self.reread_catalog()
+        } else {
+            match self.zones.get(&incarnation).map(|zone| zone.state().zone().clone()) {
+                Some(origin) => self.serve(&origin),
+                None => Vec::new(),
             }
-        } else if let Some(origin) = self.zones.get(&incarnation).map(|zone| zone.state().zone().clone())
-            && let Some(zone) = self.serving(&origin)
-        {
-            let zone = zone.snapshot().clone();
-            Arc::make_mut(&mut self.served).insert(zone);
-        }
+        };
+        changed.writes.append(&mut self.leftover);
+        changed.writes.extend(forget);
     }
 
-    /// Reads the catalog anew: zones no longer listed go, and the served set is built. Returns what went.
-    fn reread_catalog(&mut self) -> Vec<IncarnationId> {
+    /// Looks again at lives that could not be served or forgotten yet.
+    pub fn review(&mut self) -> Changed {
+        let writes = self.serve_all();
+        Changed { publish: true, writes, ..Changed::default() }
+    }
+
+    /// Reads the catalog anew: zones no longer listed retire, and the served set is built. Returns what is to be
+    /// forgotten.
+    fn reread_catalog(&mut self) -> Vec<Write> {
         self.listed = Catalog::read(self.catalog.state());
         let gone: Vec<_> = self.zones.keys().copied().filter(|id| !self.listed.contains(*id)).collect();
-        for incarnation in &gone {
-            self.zones.remove(incarnation);
-            self.reprint(*incarnation);
+        for incarnation in gone {
+            self.retired.extend(self.zones.remove(&incarnation).map(|zone| (incarnation, zone)));
+            self.reprint(incarnation);
         }
-        let origins: BTreeSet<&Name> = self.listed.members().map(|member| &member.origin).collect();
-        // A zone that was deleted and made anew is listed before its new life has arrived; until then the old one is
-        // served, rather than nothing.
-        let before = &self.served;
-        let serve = |origin| self.serving(origin).map(ZoneReplica::snapshot).or_else(|| before.get(origin)).cloned();
-        let zones = origins.into_iter().filter_map(serve);
-        self.served = Arc::new(ZoneSet::new(zones.chain([self.catalog.snapshot().clone()])));
-        gone
+        self.serve_all()
+    }
+
+    pub(super) fn catalog_snapshot(&self) -> &Arc<Zone> {
+        self.catalog.snapshot()
     }
 }
 

@@ -25,6 +25,13 @@ pub struct Staged {
     created: Vec<ZoneReplica>,
 }
 
+impl Staged {
+    /// The batches, in the order of the edits that made them.
+    pub fn batches(&self) -> Vec<Arc<Batch>> {
+        self.batches.iter().map(|(_, batch)| batch.clone()).collect()
+    }
+}
+
 /// What became of edits that were staged together.
 #[derive(Debug)]
 pub struct StagedGroup {
@@ -62,6 +69,12 @@ impl Replica {
     ) -> Result<StagedGroup, StageError> {
         let incarnation = self.serving(origin).ok_or(StageError::NoSuchZone)?.state().incarnation();
         self.stage(incarnation, requests, actor, wall_ms)
+    }
+
+    /// The batch that an edit would make now. Nothing is changed.
+    pub fn preview(&self, origin: &Name, request: &EditRequest<'_>) -> Result<Option<Batch>, StageError> {
+        let zone = self.serving(origin).ok_or(StageError::NoSuchZone)?;
+        Ok(zone.state().prepare(request, zone.next_dot(ActorId([0; 16])), self.hlc)?)
     }
 
     /// Whether edits of this zone are on their way to disk.
@@ -110,7 +123,7 @@ impl Replica {
             count => format!("{count} zones created, {zone} the first"),
         };
         let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
         let mut staged = self.stage_catalog(&request, actor, wall_ms)?;
         staged.writes.extend(created.iter_mut().map(|zone| zone.checkpoint(None)));
         staged.created = created;
@@ -130,17 +143,30 @@ impl Replica {
         let serial = self.serving(origin).map_or(0, |zone| zone.state().serial());
         let changes = self.catalog().delist(origin, Stub { generation, serial });
         let source = Source { note: format!("zone {origin} deleted"), ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
+        self.stage_catalog(&request, actor, wall_ms)
+    }
+
+    /// Stages a note that a deleted zone had come to this serial.
+    pub fn stage_remember(
+        &mut self,
+        origin: &Name,
+        serial: u64,
+        source: &Source,
+        actor: ActorId,
+        wall_ms: u64,
+    ) -> Result<Staged, StageError> {
+        if self.catalog().of(origin).next().is_some() {
+            return Err(StageError::ZoneExists);
+        }
+        let changes = self.catalog().delist(origin, self.stub_at(origin, serial));
+        let source = Source { note: format!("serial of deleted zone {origin}"), ..source.clone() };
+        let request = EditRequest { changes: &changes, serial: None, source: &source, by_steps: false };
         self.stage_catalog(&request, actor, wall_ms)
     }
 
     /// Stages one edit of the catalog.
-    pub(super) fn stage_catalog(
-        &mut self,
-        request: &EditRequest<'_>,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Staged, StageError> {
+    fn stage_catalog(&mut self, request: &EditRequest<'_>, actor: ActorId, wall_ms: u64) -> Result<Staged, StageError> {
         let mut group = self.stage(self.catalog_id(), std::slice::from_ref(request), actor, wall_ms)?;
         group.outcomes.pop().expect("one outcome for one edit")?;
         Ok(group.staged.unwrap_or_default())
@@ -206,9 +232,11 @@ impl Replica {
         let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return changed };
         self.staged.remove(&incarnation);
         let Some(zone) = self.get_mut(incarnation) else { return changed };
-        let (news, errors) = zone.commit(staged.batches);
-        changed.news = news;
-        changed.alarms.extend(errors.iter().map(|error| format!("an edit of this node is not applied: {error}")));
+        let (origin, committed) = (zone.state().zone().clone(), zone.commit(staged.batches));
+        changed.news = committed.news;
+        let not_applied = |error: &_| format!("an edit of this node is not applied: {error}");
+        changed.alarms.extend(committed.errors.iter().map(not_applied));
+        changed.ambiguous.extend(committed.ambiguous.map(|serial| (origin, serial)));
         self.after_change(incarnation, &mut changed);
         changed
     }

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::log::Log;
+use super::points::{Points, VersionHash};
+use super::quarantine::Quarantine;
+use super::scratch::Scratch;
 use super::state::{ApplyError, ZoneState};
 use super::{Batch, Digest, Dot, SavedZone, VersionVector, Write};
-use crate::zone::{Name, NameMap, Zone, ZoneEditor};
+use crate::zone::{Name, NameMap, RecordKey, Zone, ZoneEditor};
 
 /// How many batches may wait for their dependencies. More are dropped and come again by anti-entropy.
 const MAX_PENDING: usize = 1024;
@@ -22,6 +25,19 @@ pub struct Ingested {
     pub waiting: bool,
     /// Something that an operator must hear: an illegal batch, or two batches under one dot.
     pub alarm: Option<String>,
+    /// Serials that are now known to have stood for two contents.
+    pub ambiguous: Vec<u64>,
+}
+
+/// What came of this node's own batches.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// Those that were new.
+    pub news: Vec<Arc<Batch>>,
+    /// What went wrong.
+    pub errors: Vec<ApplyError>,
+    /// The zone's serial, if it is known to stand for another content elsewhere.
+    pub ambiguous: Option<u64>,
 }
 
 /// One incarnation of a zone on this node.
@@ -37,6 +53,8 @@ pub struct ZoneReplica {
     vacant_positions: BTreeSet<u64>,
     checkpointed: u64,
     shadowed: NameMap<usize>,
+    quarantine: Quarantine,
+    points: Points,
     hidden: bool,
 }
 
@@ -53,6 +71,8 @@ impl ZoneReplica {
             vacant_positions: BTreeSet::new(),
             checkpointed: 0,
             shadowed: NameMap::default(),
+            quarantine: Quarantine::default(),
+            points: Points::default(),
             hidden,
         };
         replica.rebuild();
@@ -143,21 +163,22 @@ impl ZoneReplica {
         let mut ingested = Ingested::default();
         let known = self.log.get(batch.dot).or_else(|| self.pending.get(&batch.dot));
         if known.is_some_and(|known| **known != *batch) {
-            ingested.alarm = Some(format!(
-                "zone {}: two different batches claim to be number {} of actor {}; neither the later one nor anything \
-                 that builds on it is applied here",
-                batch.zone, batch.dot.seq, batch.dot.actor
-            ));
+            let reason =
+                "two different batches claim this number; neither the later one nor what builds on it is applied";
+            ingested.alarm = self.quarantine(batch.dot, reason);
             return ingested;
         }
         let mut touched = BTreeSet::new();
         let mut next = Some(batch);
         while let Some(batch) = next {
-            match self.state.apply(&batch) {
+            match self.apply_foreign(&batch) {
                 Ok(owners) => {
                     touched.extend(owners);
                     let position = self.take_position();
                     self.log.push(position, batch.clone());
+                    if self.points.note(batch.serial, batch.version_after().hash()) {
+                        ingested.ambiguous.push(batch.serial);
+                    }
                     ingested.applied.push((position, batch));
                 }
                 Err(ApplyError::Known) => {}
@@ -168,33 +189,96 @@ impl ZoneReplica {
                     }
                 }
                 Err(ApplyError::Illegal(reason)) => {
-                    ingested.alarm = Some(format!("zone {}: a batch is not legal: {reason}", batch.zone));
+                    ingested.alarm = self.quarantine(batch.dot, &reason).or(ingested.alarm);
                 }
             }
             next = self.take_ready();
         }
         if !ingested.applied.is_empty() {
-            self.publish(touched);
+            ingested.ambiguous.extend(self.publish(touched));
         }
         ingested
     }
 
-    /// Applies batches of this node that have been stored. Returns those that were new, and what went wrong.
-    pub fn commit(&mut self, batches: Vec<(u64, Arc<Batch>)>) -> (Vec<Arc<Batch>>, Vec<ApplyError>) {
-        let (mut news, mut errors, mut touched) = (Vec::new(), Vec::new(), BTreeSet::new());
+    fn apply_foreign(&mut self, batch: &Batch) -> Result<Vec<Name>, ApplyError> {
+        if !self.state.version().contains(batch.dot) && self.state.version().includes(&batch.deps) {
+            Scratch::try_batch(&self.state, batch).map_err(ApplyError::Illegal)?;
+        }
+        self.state.apply(batch)
+    }
+
+    /// Remembers that a batch cannot be applied here. Returns what an operator must hear, the first time.
+    pub fn quarantine(&mut self, dot: Dot, reason: &str) -> Option<String> {
+        let zone = self.state.zone();
+        let told = format!(
+            "zone {zone}: number {} of actor {} is not applied: {reason}. This node is not current in the zone from \
+             here on; the others go on",
+            dot.seq, dot.actor
+        );
+        self.quarantine.put(dot, reason).then_some(told)
+    }
+
+    /// How many batches are kept out.
+    pub fn quarantined(&self) -> usize {
+        self.quarantine.len()
+    }
+
+    /// Notes under which serial another node serves which version. Returns whether that makes the serial ambiguous.
+    pub fn note_point(&mut self, serial: u64, version: VersionHash) -> bool {
+        self.points.note(serial, version)
+    }
+
+    /// The latest serials with their versions.
+    pub fn latest_points(&self, count: usize) -> Vec<(u64, VersionHash)> {
+        self.points.latest(count)
+    }
+
+    /// How many serials have been found to stand for two contents.
+    pub fn ambiguous(&self) -> u64 {
+        self.points.count
+    }
+
+    /// Computes the digest anew. Returns whether the running one was right.
+    pub fn recount(&mut self) -> bool {
+        self.state.recount()
+    }
+
+    /// Takes over another content of the same version, which most nodes hold. Returns how many records differed.
+    pub fn repair(&mut self, right: ZoneState) -> usize {
+        let keys = |state: &ZoneState| -> BTreeSet<RecordKey> {
+            let sets =
+                state.owners.iter().flat_map(|(owner, sets)| sets.iter().map(move |(rtype, set)| (owner, rtype, set)));
+            sets.flat_map(|(owner, rtype, set)| {
+                set.records.iter().map(move |record| RecordKey {
+                    owner: owner.clone(),
+                    rtype,
+                    rdata: record.rdata.clone(),
+                })
+            })
+            .collect()
+        };
+        let differing = keys(&self.state).symmetric_difference(&keys(&right)).count();
+        self.state = right;
+        self.rebuild();
+        differing
+    }
+
+    /// Applies batches of this node that have been stored.
+    pub fn commit(&mut self, batches: Vec<(u64, Arc<Batch>)>) -> Committed {
+        let (mut committed, mut touched) = (Committed::default(), BTreeSet::new());
         for (position, batch) in batches {
             match self.state.apply(&batch) {
                 Ok(owners) => {
                     touched.extend(owners);
                     self.log.push(position, batch.clone());
-                    news.push(batch);
+                    committed.news.push(batch);
                 }
                 Err(ApplyError::Known) => {}
-                Err(error) => errors.push(error),
+                Err(error) => committed.errors.push(error),
             }
         }
-        self.publish(touched);
-        (news, errors)
+        committed.ambiguous = self.publish(touched);
+        committed
     }
 
     /// Takes in a whole state, and then the batches that waited for something in it.
@@ -210,6 +294,12 @@ impl ZoneReplica {
     /// What a peer at `have` lacks, if recent batches suffice.
     pub fn delta(&self, have: &VersionVector) -> Option<Vec<Arc<Batch>>> {
         self.log.delta(have, self.state.version())
+    }
+
+    /// The batch that was made for a client's request, and the serial that it made, while it is among the recent ones.
+    pub fn requested(&self, id: &str) -> Option<(&Arc<Batch>, u64)> {
+        let batch = self.log.requested(id)?;
+        Some((batch, batch.serial))
     }
 
     /// Whether enough has been journalled since the last checkpoint for the next one to pay. The larger the zone, the
@@ -247,8 +337,9 @@ impl ZoneReplica {
         self.publish(owners);
     }
 
-    /// Makes the next snapshot: the owners that changed, the serial and the version.
-    fn publish(&mut self, touched: BTreeSet<Name>) {
+    /// Makes the next snapshot: the owners that changed, the serial and the version. Returns the serial if it is known
+    /// to stand for another content elsewhere.
+    fn publish(&mut self, touched: BTreeSet<Name>) -> Option<u64> {
         let mut editor = self.snapshot.edit();
         for owner in touched {
             let projected = self.state.project(&owner);
@@ -264,5 +355,8 @@ impl ZoneReplica {
         editor.set_soa(self.state.soa(), self.state.serial());
         editor.set_version(self.state.version().hash());
         self.snapshot = Arc::new(editor.finish());
+        self.quarantine.settle(self.state.version());
+        let serial = self.state.serial();
+        self.points.note(serial, self.state.version().hash()).then_some(serial)
     }
 }

@@ -1,11 +1,13 @@
 //! What a node does with messages that no honest peer sends, with very large zones, and with groups of edits.
 
+mod faults;
+mod mesh;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::wire::{Request, Response};
+use super::wire::{self, Request, Response};
 use super::*;
-use crate::codec;
 use crate::replica::{ActorId, Batch, Dot, Hlc, IncarnationId, Saved, SoaChange, VersionVector, Write, ZoneState};
 use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
 
@@ -58,12 +60,12 @@ fn started(joins: bool) -> Node {
 }
 
 fn ask(node: &mut Node, request: &Request) -> Response {
-    let effects = handle(node, Event::Request { inbound: InboundId(1), payload: codec::encode(request) });
+    let effects = handle(node, Event::Request { inbound: InboundId(1), payload: wire::encode(request) });
     let payload = effects.into_iter().find_map(|effect| match effect {
         Effect::Respond { payload, .. } => Some(payload),
         _ => None,
     });
-    codec::decode(&payload.expect("every request is answered")).expect("what is sent can be decoded")
+    wire::decode(&payload.expect("every request is answered")).expect("what is sent can be decoded")
 }
 
 fn the_zone(node: &Node) -> IncarnationId {
@@ -128,6 +130,7 @@ fn a_batch_for_another_zone_than_its_incarnation_is_refused() {
         ttls: Vec::new(),
         soa: SoaChange::default(),
         floor: None,
+        serial: 0,
         source: Source::new(EditOrigin::File),
     };
     let version = state.version().clone();
