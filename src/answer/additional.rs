@@ -81,7 +81,7 @@ fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<&'z Node> {
     }
     match lookup::find(zone, name, RecordType::A) {
         Found::Exact(node) | Found::Wildcard { node, .. } => Some(node),
-        Found::Delegation { .. } if glue => zone.get(name),
+        Found::Delegation { cut, .. } if glue => lookup::find_glue(zone, name, cut),
         _ => None,
     }
 }

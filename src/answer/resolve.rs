@@ -93,8 +93,8 @@ impl<'z> Resolution<'_, 'z, '_> {
             if aliases[..=hop].iter().any(|&owner_at| self.message.has_name_at(owner_at, name.lower())) {
                 return Ok(());
             }
-            // A DS stands at the parent's side, so a chain does not leave the zone for one below.
-            let stays = self.rtype == RecordType::DS && is_at_or_below(name.lower(), zone.origin().as_wire());
+            // A chain that comes to the apex of the zone it is in does not leave it, for a DS neither.
+            let stays = self.zone_of(name.lower()).is_some_and(|nearest| std::ptr::eq(nearest, zone));
             match if stays { Some(zone) } else { self.zone_of_question(name.lower()) } {
                 Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use grapevine::zone::RecordType;
+use grapevine::zone::{Name, RecordType};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -72,6 +72,11 @@ impl ZoneFamily {
             origins.iter().map(|origin| (origin.clone(), ZoneText::generate(&mut names, origin, &origins))).collect();
         let questions = (0..questions).map(|_| names.question()).collect();
         ZoneFamily { seed, zones, questions }
+    }
+
+    /// The origins of the zones.
+    pub(crate) fn origins(&self) -> Vec<Name> {
+        self.zones.iter().map(|(origin, _)| format!("{origin}.").parse().expect("an origin")).collect()
     }
 }
 
