@@ -6,7 +6,7 @@ use super::rcode::Rcode;
 use crate::zone::{RecordType, Zone};
 
 /// The response size that every client takes (RFC 1035 §2.3.4, RFC 6891 §6.2.3).
-const MIN_UDP_PAYLOAD: u16 = 512;
+pub(super) const MIN_UDP_PAYLOAD: u16 = 512;
 /// The largest message on a stream (RFC 1035 §4.2.2).
 const MAX_MESSAGE: usize = u16::MAX as usize;
 /// An OPT record without options: root owner, type, class, TTL, rdlength.
@@ -159,13 +159,14 @@ impl<'q> OptRecord<'q> {
         self.error = Some(error);
     }
 
-    /// How many bytes to keep free for the record, whatever is noted later; padding comes on top if there is room.
+    /// How many bytes to keep free for the record. Padding comes on top if there is room, and an extended error, which
+    /// only responses without records have.
     pub(super) fn reserved_len(&self) -> usize {
         let nsid = self.nsid().map_or(0, |nsid| OPTION_HEADER_LEN + nsid.len());
         let zone_version = if self.edns.wants_zone_version { OPTION_HEADER_LEN + 6 } else { 0 };
         let cookie = self.cookie.map_or(0, |cookie| OPTION_HEADER_LEN + cookie.len());
         let keepalive = if self.keepalive().is_some() { OPTION_HEADER_LEN + 2 } else { 0 };
-        OPT_LEN + nsid + zone_version + cookie + keepalive + OPTION_HEADER_LEN + 2
+        OPT_LEN + nsid + zone_version + cookie + keepalive
     }
 
     /// Writes the record; `limit` bounds the message.

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::compression::{Case, Compression, labels_at, name_at_equals};
-use super::edns::{ExtendedError, OptRecord};
+use super::edns::{ExtendedError, MIN_UDP_PAYLOAD, OptRecord};
 use super::interface::Server;
 use super::name_buf::NameBuf;
 use super::query::{HEADER_LEN, Header, Question, Signature};
@@ -142,6 +142,11 @@ impl<'z, 'q> Message<'z, 'q> {
     /// Takes over how the server is set up to answer.
     pub(super) fn set_style(&mut self, server: &Server) {
         (self.minimal, self.rotate) = (server.minimal_responses, server.rotate);
+    }
+
+    /// Whether the client said that it takes no more than every client does: it is spared what it did not ask for.
+    pub(super) fn is_small(&self) -> bool {
+        self.opt.is_some() && self.limit + self.opt_len <= usize::from(MIN_UDP_PAYLOAD)
     }
 
     /// Whether what nobody needs for the answer is left out.

@@ -141,7 +141,8 @@ impl<'z> Resolution<'_, 'z, '_> {
             self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
             self.after_answer(zone, name, encloser)?;
             return Ok(Step::Done);
-        } else if let Some(cname) = node.get(RecordType::CNAME)
+        } else if !beside_cname(self.rtype)
+            && let Some(cname) = node.get(RecordType::CNAME)
             && let Some(target) = cname.rdatas().next()
         {
             let alias_at = self.message.len();
@@ -172,6 +173,7 @@ impl<'z> Resolution<'_, 'z, '_> {
         let spare = matches!(self.rtype, RecordType::DNSKEY | RecordType::ANY | RecordType::DS) || self.any_class;
         if !spare
             && !self.message.is_minimal()
+            && !self.message.is_small()
             && let Some(ns) = zone.apex().get(RecordType::NS)
         {
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
@@ -234,4 +236,9 @@ impl<'z> Resolution<'_, 'z, '_> {
         let source = Source::new(zone, apex, soa).with_ttl_at_most(zone.soa().minimum);
         self.message.push(Section::Authority, zone.origin().as_wire(), source)
     }
+}
+
+/// Whether a type is asked of the owner of a CNAME itself, which every signed one has (RFC 4035 §2.5, §3.2.3).
+fn beside_cname(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::RRSIG | RecordType::NSEC)
 }

@@ -37,9 +37,7 @@ pub(crate) fn complete(server: SocketAddr, origins: &[Name], questions: &[Questi
 
 /// The name at which a response breaks off a chain of aliases because it leaves a zone, as text.
 fn open_end(said: &Said, question: &Question, origins: &[Name]) -> Option<String> {
-    let authority_settles = |record: &grapevine::zone::Record| {
-        matches!(record.rtype, RecordType::SOA | RecordType::NS)
-    };
+    let authority_settles = |record: &grapevine::zone::Record| matches!(record.rtype, RecordType::SOA | RecordType::NS);
     // ANY ends at a CNAME of the zone, not at one that a DNAME made; there BIND adds the name servers of the zone it leaves.
     let any = question.qtype == RecordType::ANY;
     let settled = !any && said.sections[1].iter().any(authority_settles);
@@ -62,7 +60,8 @@ fn open_end(said: &Said, question: &Question, origins: &[Name]) -> Option<String
         }
         name = Name::from_valid_wire(alias.rdata.as_wire());
     }
-    let answered = said.sections[0].iter().any(|record| record.owner == name && (any || record.rtype == question.qtype));
+    let answered =
+        said.sections[0].iter().any(|record| record.owner == name && (any || record.rtype == question.qtype));
     (left.is_some() && zone_of(&name) != left && !answered).then(|| name.to_string())
 }
 

@@ -13,6 +13,7 @@ mod message;
 mod round_trip;
 mod stock;
 mod variants;
+mod zone_text;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -142,7 +143,7 @@ fn load(seeds: &[u64]) -> (Vec<Stock>, Vec<ZoneFamily>) {
 
 /// The origins that a server does not answer for, however long it is given.
 fn not_loaded(server: &Stock, files: &[(String, String)]) -> Vec<String> {
-    let soa = |qname: &String| Question { qname: qname.clone(), qtype: RecordType::SOA, dnssec: false };
+    let soa = |qname: &String| Question::new(qname, RecordType::SOA);
     let mut waiting: Vec<String> = files.iter().map(|(origin, _)| origin.clone()).collect();
     let mut deadline = Instant::now() + LOAD_PATIENCE;
     while !waiting.is_empty() && Instant::now() < deadline {
@@ -199,7 +200,8 @@ fn cases(servers: &[Stock], family: &ZoneFamily, ours: Vec<Vec<u8>>) -> Vec<Case
 
 fn ask_in_process(zones: &ZoneSet, question: &Question) -> Vec<u8> {
     let server = server();
-    let context = Context::new(&server, Transport::Udp, std::net::Ipv4Addr::LOCALHOST.into());
+    let transport = if question.tcp { Transport::Tcp } else { Transport::Udp };
+    let context = Context::new(&server, transport, std::net::Ipv4Addr::LOCALHOST.into());
     let mut response = Vec::new();
     let outcome = answer(zones, &query(7, question), &context, &mut response);
     assert!(matches!(outcome, Outcome::Respond), "{question:?} gets a response");

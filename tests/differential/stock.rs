@@ -160,20 +160,20 @@ impl Kind {
                 "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; lock-file none;
                  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; notify no;
                  allow-transfer {{ any; }}; dnssec-validation no; empty-zones-enable no; minimal-responses no;
-                 max-udp-size 4096; edns-udp-size 4096; check-names primary ignore; check-integrity no;
-                 check-sibling no; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; }};
+                 max-udp-size 1400; edns-udp-size 1400; check-names primary ignore; check-integrity no;
+                 check-sibling no; zero-no-soa-ttl no; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; }};
                  controls {{ }};\n"
             ),
             Kind::Nsd => format!(
                 "server:\n ip-address: 127.0.0.1@{port}\n server-count: 1\n username: \"\"\n zonesdir: \"{directory}\"
                  database: \"\"\n pidfile: \"{directory}/pid\"\n zonelistfile: \"{directory}/zone.list\"
                  xfrdfile: \"{directory}/xfrd.state\"\n xfrdir: \"{directory}\"\n rrl-ratelimit: 0
-                 ipv4-edns-size: 4096\n minimal-responses: no\n refuse-any: no\n xfrd-reload-timeout: 0
+                 ipv4-edns-size: 1400\n minimal-responses: no\n refuse-any: no\n xfrd-reload-timeout: 0
                  remote-control:\n control-enable: no\n"
             ),
             Kind::Knot => format!(
                 "server:\n  listen: 127.0.0.1@{port}\n  rundir: {directory}\n  udp-workers: 1\n  tcp-workers: 1
-  background-workers: 1\n  udp-max-payload: 4096\nlog:\n  - target: stderr\n    any: info
+  background-workers: 1\n  udp-max-payload: 1400\nlog:\n  - target: stderr\n    any: info
 database:\n  storage: {directory}\nacl:\n  - id: anybody\n    action: transfer
 template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n    zonefile-sync: -1
     journal-content: none\n    acl: anybody\n"

@@ -1,8 +1,17 @@
 //! The one table of differences that the RFCs permit, each with its reason and as narrow as it can be told.
 
-use grapevine::zone::RecordType;
+use grapevine::zone::{Record, RecordType};
 
 use crate::judge::Case;
+use crate::message::Said;
+
+/// So many bytes from the limit servers decide differently what still fits.
+const NEAR: usize = 128;
+
+/// BIND's answer to a chain that is too long for it.
+const SERVFAIL: u16 = 2;
+/// A chain of so many aliases has no end here: the zones have not as many names.
+const MOST_HOPS: usize = 10;
 
 /// A permitted difference.
 pub(crate) struct Variant {
@@ -28,6 +37,72 @@ pub(crate) const VARIANTS: &[Variant] = &[
                         && case.ours.sections[0].is_subset(&said.sections[0])
                         && case.ours.sections[1].is_subset(&said.sections[1])
                 })
+        },
+    },
+    Variant {
+        name: "additional-from-a-wildcard",
+        reason: "an address made from a wildcard may go into the additional section (RFC 4592 §3.3.1, RFC 1034 §4.3.2 step \
+                 6), as Knot has it; BIND makes none in referrals, NSD none where another zone has a name on the way",
+        applies: |case| {
+            let [bind, nsd, knot] = &case.stock[..] else { return false };
+            case.ours == *knot
+                && [bind, nsd]
+                    .iter()
+                    .all(|said| said.core() == case.ours.core() && said.sections[2].is_subset(&case.ours.sections[2]))
+        },
+    },
+    Variant {
+        name: "additional-of-a-naptr-in-512-bytes",
+        reason: "what a NAPTR leads to may go into the additional section (RFC 3403 §4.1), as BIND has it, but not for clients \
+                 that announce 512 bytes; Knot never does it",
+        applies: |case| {
+            case.core_agrees_with_two() && case.question.payload == Some(512) && case.answers_with(RecordType::NAPTR)
+        },
+    },
+    Variant {
+        name: "additional-of-a-service-binding",
+        reason: "addresses and service bindings of the target belong into the additional section (RFC 9460 §4.1), as Knot has \
+                 it; BIND adds service bindings for aliases alone, NSD knows nothing of it",
+        applies: |case| {
+            let less = |said: &Said| said.sections[2].is_subset(&case.ours.sections[2]);
+            case.core_agrees_with_two()
+                && (case.answers_with(RecordType::SVCB) || case.answers_with(RecordType::HTTPS))
+                && case.stock[..2].iter().all(less)
+        },
+    },
+    Variant {
+        name: "what-fits",
+        reason: "near the limit the name servers of a positive answer and additional records may be left out (RFC 2181 §9); \
+                 which fit depends on compression and on room kept for OPT",
+        applies: |case| {
+            let Some(limit) = case.limit() else { return false };
+            let spare = |record: &Record| record.rtype == RecordType::NS;
+            let like_ours = |said: &&Said| {
+                !said.truncated
+                    && (said.rcode, said.authoritative) == (case.ours.rcode, case.ours.authoritative)
+                    && said.sections[0] == case.ours.sections[0]
+                    && said.sections[1].symmetric_difference(&case.ours.sections[1]).all(spare)
+            };
+            let longest = case.stock.iter().chain([&case.ours]).map(|said| said.length).max();
+            longest.is_some_and(|length| length + NEAR > limit)
+                && !case.ours.sections[0].is_empty()
+                && case.stock.iter().filter(like_ours).count() >= 2
+        },
+    },
+    Variant {
+        name: "endless-chain",
+        reason: "where DNAMEs make a name grow without end every server stops after hops of its own number (RFC 6672 §3.2, \
+                 RFC 1034 §3.6.2 leave it open); as far as it goes the chain is the same",
+        applies: |case| {
+            let aliases = |said: &Said| said.sections[0].iter().filter(|r| r.rtype == RecordType::CNAME).count();
+            let nested = |said: &Said| {
+                let (theirs, ours) = (&said.sections[0], &case.ours.sections[0]);
+                theirs.is_subset(ours) || ours.is_subset(theirs)
+            };
+            case.answers_with(RecordType::DNAME)
+                && case.ours.sections[1].is_empty()
+                && case.stock.iter().all(nested)
+                && case.stock.iter().any(|said| said.rcode == SERVFAIL || aliases(said) > MOST_HOPS)
         },
     },
 ];
