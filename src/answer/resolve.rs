@@ -10,7 +10,7 @@ use super::message::{Full, Message, Section, Source};
 use super::name_buf::{NameBuf, is_at_or_below};
 use super::query::Question;
 use super::rcode::Rcode;
-use crate::zone::{Node, RecordType, Zone, ZoneSet};
+use crate::zone::{MAX_NAME, Node, RecordType, Zone, ZoneSet};
 
 /// How many CNAMEs and DNAMEs are followed for one query: more than stock servers that have a limit (Knot 5, BIND 11),
 /// few enough that a chain cannot make one query expensive.
@@ -217,12 +217,17 @@ impl<'z> Resolution<'_, 'z, '_> {
             return Ok(Step::Done);
         }
         let alias_at = self.message.len();
-        let cname = (RecordType::CNAME, name.written());
-        self.message.push_records(Section::Answer, alias.written(), dname.ttl, [cname])?;
+        let cname = (RecordType::CNAME, dname.ttl, name.written());
+        self.message.push_records(Section::Answer, alias.written(), [cname])?;
         if self.rtype == RecordType::CNAME {
             return Ok(Step::Done);
         }
         let endless = is_at_or_below(&name.lower()[owner..], &alias.lower()[owner..]);
+        // More substitutions would come to this; the one that is next comes to it already.
+        if endless && name.lower().len() + target.len() > MAX_NAME + (alias.lower().len() - owner) {
+            self.message.set_rcode(Rcode::YXDOMAIN);
+            return Ok(Step::Done);
+        }
         Ok(Step::Follow { alias_at, endless })
     }
 

@@ -9,6 +9,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::message::PAYLOAD;
+use crate::sign::Signing;
 use crate::zone_text::ZoneText;
 
 /// The alphabet of labels. `*` stands among them, so that wildcards occur at every depth, below and above others.
@@ -90,6 +91,11 @@ impl ZoneFamily {
         let mut names = Names { rng, top, known: Vec::new() };
         let zones = zone_texts(&mut names, &origins);
         let questions = (0..questions).map(|_| names.question()).collect();
+        // Most sets are as they come; of the others each sort is signed in one of the ways there are.
+        let zones = match Signing::of_seed(seed) {
+            Some(signing) => zones.iter().map(|(origin, text)| (origin.clone(), signing.sign(origin, text))).collect(),
+            None => zones,
+        };
         ZoneFamily { seed, zones, questions }
     }
 

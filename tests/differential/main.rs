@@ -2,7 +2,7 @@
 //! zones by transfer through each of them.
 //!
 //! `GRAPEVINE_DIFFERENTIAL_SETS=n` asks about n sets of zones, `GRAPEVINE_DIFFERENTIAL_SEED=s` begins with the seed s: to
-//! see one set again, give its seed and one set. By default the seeds are always the same, so that no result depends on
+//! see one set again, give its seed and one set. `GRAPEVINE_DIFFERENTIAL_SHOW=variant` shows the cases of that variant. By default the seeds are always the same, so that no result depends on
 //! chance.
 
 mod client;
@@ -11,6 +11,7 @@ mod generate;
 mod judge;
 mod message;
 mod round_trip;
+mod sign;
 mod stock;
 mod variants;
 mod zone_text;
@@ -35,6 +36,8 @@ use judge::{Case, Verdict};
 use message::{PAYLOAD, Said, decode, query};
 use stock::{KINDS, Stock, Zones};
 
+/// The environment's variable with the name of a permitted variant of which every case is to be shown.
+const SHOW: &str = "GRAPEVINE_DIFFERENTIAL_SHOW";
 /// Sets of zones in an ordinary run.
 const DEFAULT_SETS: usize = 40;
 /// Sets that the servers load at once.
@@ -98,14 +101,17 @@ impl Tally {
     fn count(&mut self, case: &Case, family: &ZoneFamily) {
         let verdict = case.judge();
         *self.verdicts.entry(verdict).or_default() += 1;
-        if matches!(verdict, Verdict::Wrong | Verdict::WrongAdditional) {
-            self.failures += 1;
-            if self.failures <= SHOWN {
-                self.shown += &format!("\n== seed {}, {verdict:?}\n{}", family.seed, case.describe());
-                for (_, text) in &family.zones {
-                    self.shown += text;
-                    self.shown += "\n";
-                }
+        let wrong = matches!(verdict, Verdict::Wrong | Verdict::WrongAdditional);
+        self.failures += usize::from(wrong);
+        let wanted = matches!(verdict, Verdict::Variant(name) if std::env::var(SHOW).is_ok_and(|shown| shown == name));
+        if wanted {
+            println!("\n== seed {}, {verdict:?}\n{}", family.seed, case.describe());
+        }
+        if wrong && self.failures <= SHOWN {
+            self.shown += &format!("\n== seed {}, {verdict:?}\n{}", family.seed, case.describe());
+            for (_, text) in &family.zones {
+                self.shown += text;
+                self.shown += "\n";
             }
         }
     }

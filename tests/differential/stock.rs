@@ -217,7 +217,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// The path of a server, which may lie where the path of a person does not lead.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(["/usr/local/sbin".into(), "/usr/sbin".into()]);
     directories
