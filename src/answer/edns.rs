@@ -42,6 +42,8 @@ pub(super) struct Edns {
     wants_padding: bool,
     wants_keepalive: bool,
     cookie: Option<CookieOption>,
+    /// Whether an option has data that it must not have: an error, but one that is told with EDNS.
+    pub(super) malformed: bool,
 }
 
 /// Why a response is what it is (RFC 8914).
@@ -56,7 +58,7 @@ pub(super) enum ExtendedError {
 }
 
 impl Edns {
-    /// Reads an OPT record; `None` if its options are malformed.
+    /// Reads an OPT record; `None` if its options cannot be told apart.
     pub(super) fn parse(class: u16, ttl: u32, mut options: &[u8]) -> Option<Edns> {
         let mut edns = Edns {
             udp_payload: class,
@@ -67,6 +69,7 @@ impl Edns {
             wants_padding: false,
             wants_keepalive: false,
             cookie: None,
+            malformed: false,
         };
         while !options.is_empty() {
             let (head, tail) = options.split_first_chunk::<OPTION_HEADER_LEN>()?;
@@ -77,10 +80,15 @@ impl Edns {
                 OPTION_PADDING => edns.wants_padding = true,
                 OPTION_TCP_KEEPALIVE => edns.wants_keepalive = true,
                 // Only the first counts (RFC 7873 §5.2).
-                OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(CookieOption::parse(data)?),
+                OPTION_COOKIE if edns.cookie.is_none() => {
+                    edns.cookie = CookieOption::parse(data);
+                    edns.malformed |= edns.cookie.is_none();
+                }
                 // A query's option is empty (RFC 9660 §3.1).
-                OPTION_ZONEVERSION if length != 0 => return None,
-                OPTION_ZONEVERSION => edns.wants_zone_version = true,
+                OPTION_ZONEVERSION => {
+                    edns.wants_zone_version = true;
+                    edns.malformed |= length != 0;
+                }
                 _ => {}
             }
             options = &tail[length..];

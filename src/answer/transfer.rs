@@ -88,14 +88,18 @@ pub(super) fn begin(zones: &ZoneSet, query: &Query<'_>, context: &Context<'_>) -
 
 /// Answers a transfer query that begins no transfer.
 pub(super) fn respond<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Context<'_>, message: &mut Message<'z, '_>) {
+    // AXFR takes a stream (RFC 5936 §4.2): as a datagram it is nothing that there is, as NSD and Knot have it.
+    if query.question.rtype == RecordType::AXFR && context.transport == Transport::Udp {
+        return message.set_error(Rcode::NOTIMP, ExtendedError::NotSupported);
+    }
     if !context.may_transfer {
         return message.set_error(Rcode::REFUSED, ExtendedError::Prohibited);
     }
     let Some(zone) = zone_for(zones, query, context) else {
         return message.set_error(Rcode::NOTAUTH, ExtendedError::NotAuthoritative);
     };
-    // AXFR takes a stream (RFC 5936 §4.2); an IXFR query names the version that the client has (RFC 1995 §3).
-    if query.question.rtype == RecordType::AXFR || query.known_serial.is_none() {
+    // An IXFR query names the version that the client has (RFC 1995 §3).
+    if query.known_serial.is_none() {
         return message.set_rcode(Rcode::FORMERR);
     }
     // The client is current; or the query came as a datagram, and the SOA alone tells it to come again over a stream

@@ -51,7 +51,10 @@ fn open_end(said: &Said, question: &Question, origins: &[Name]) -> Option<String
     loop {
         let alias = said.sections[0].iter().find(|record| record.rtype == RecordType::CNAME && record.owner == name);
         let Some(alias) = alias else { break };
-        left = zone_of(&name);
+        // The question for the DS of an apex goes to the zone above (RFC 4035 §3.1.4.1).
+        let first = seen.is_empty() && question.qtype == RecordType::DS;
+        let above = origins.contains(&name).then(|| name.parent()).flatten().filter(|_| first);
+        left = above.as_ref().and_then(zone_of).or_else(|| zone_of(&name));
         if any && !said.is_substituted(&name) {
             return None;
         }
@@ -79,6 +82,8 @@ impl Said {
             return false;
         }
         self.rcode = rest.rcode;
+        self.joined = true;
+        self.length += rest.length;
         self.truncated |= rest.truncated;
         for (section, more) in self.sections.iter_mut().zip(rest.sections) {
             section.extend(more);

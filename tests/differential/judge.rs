@@ -54,7 +54,7 @@ impl Case {
     }
 
     /// The servers that another one agrees with; all of them if no two agree.
-    fn settled(&self, agree: impl Fn(&Said, &Said) -> bool) -> Vec<&Said> {
+    pub(crate) fn settled(&self, agree: impl Fn(&Said, &Said) -> bool) -> Vec<&Said> {
         let has_peer = |said: &&Said| self.stock.iter().filter(|other| agree(said, other)).count() >= 2;
         let settled: Vec<&Said> = self.stock.iter().filter(has_peer).collect();
         if settled.is_empty() { self.stock.iter().collect() } else { settled }

@@ -15,6 +15,8 @@ pub(crate) const PAYLOAD: u16 = 1400;
 pub(crate) struct Said {
     /// How many bytes it took to say it, which is nobody's concern but near a limit.
     pub(crate) length: usize,
+    /// Whether it is put together from several responses.
+    pub(crate) joined: bool,
     /// The rcode.
     pub(crate) rcode: u16,
     /// The AA flag.
@@ -86,6 +88,7 @@ pub(crate) fn decode(message: &[u8]) -> Said {
     }
     Said {
         length: message.len(),
+        joined: false,
         edns,
         rcode: flags & 0xf,
         authoritative: flags & 0x0400 != 0,
@@ -133,6 +136,32 @@ fn record(message: &[u8], at: &mut usize) -> Record {
     rdata.extend(&message[*at..end]);
     *at = end;
     Record { owner, rtype, ttl, rdata: Rdata::new(rdata) }
+}
+
+/// The fixed part of a record of any type.
+pub(crate) struct RawRecord {
+    /// The type.
+    pub(crate) rtype: u16,
+    /// The TTL, or what OPT has in its place.
+    pub(crate) ttl: u32,
+}
+
+/// The records of a message whatever they are, as far as it can be read.
+pub(crate) fn sections(message: &[u8]) -> Vec<RawRecord> {
+    let mut at = 12;
+    for _ in 0..word(message, 4) {
+        name(message, &mut at);
+        at += 4;
+    }
+    let count = [6, 8, 10].map(|at| word(message, at)).iter().sum();
+    let read = |_: u16| {
+        name(message, &mut at);
+        let (rtype, length) = (word(message, at), usize::from(word(message, at + 8)));
+        let ttl = u32::from(word(message, at + 4)) << 16 | u32::from(word(message, at + 6));
+        at += 10 + length;
+        RawRecord { rtype, ttl }
+    };
+    (0..count).map(read).collect()
 }
 
 fn word(message: &[u8], at: usize) -> u16 {

@@ -168,7 +168,7 @@ impl Kind {
                 "server:\n ip-address: 127.0.0.1@{port}\n server-count: 1\n username: \"\"\n zonesdir: \"{directory}\"
                  database: \"\"\n pidfile: \"{directory}/pid\"\n zonelistfile: \"{directory}/zone.list\"
                  xfrdfile: \"{directory}/xfrd.state\"\n xfrdir: \"{directory}\"\n rrl-ratelimit: 0
-                 ipv4-edns-size: 1400\n minimal-responses: no\n refuse-any: no\n xfrd-reload-timeout: 0
+                 ipv4-edns-size: 1400\n answer-cookie: yes\n minimal-responses: no\n refuse-any: no\n xfrd-reload-timeout: 0
                  remote-control:\n control-enable: no\n"
             ),
             Kind::Knot => format!(
@@ -176,7 +176,7 @@ impl Kind {
   background-workers: 1\n  udp-max-payload: 1400\nlog:\n  - target: stderr\n    any: info
 database:\n  storage: {directory}\nacl:\n  - id: anybody\n    action: transfer
 template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n    zonefile-sync: -1
-    journal-content: none\n    acl: anybody\n"
+    journal-content: none\n    acl: anybody\n    global-module: mod-cookies\n"
             ),
         }
     }
