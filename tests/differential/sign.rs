@@ -9,13 +9,16 @@ use std::process::Command;
 pub(crate) struct Signing {
     /// Whether `dnssec-signzone` does it, and not `ldns-signzone`.
     isc: bool,
-    denial: Denial,
+    /// How it denies.
+    pub(crate) denial: Denial,
 }
 
 /// How a signed zone proves that something does not exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Denial {
+pub(crate) enum Denial {
+    /// Names (RFC 4034 §4).
     Nsec,
+    /// Hashes of names (RFC 5155).
     Nsec3,
     /// NSEC3 that leaves insecure delegations out (RFC 5155 §6).
     OptOut,
@@ -27,6 +30,16 @@ const EXPIRY: &str = "20371231000000";
 const SALT: &str = "ab01";
 
 impl Signing {
+    /// Every way.
+    pub(crate) const ALL: [Signing; 6] = [
+        Signing { isc: false, denial: Denial::Nsec },
+        Signing { isc: false, denial: Denial::Nsec3 },
+        Signing { isc: false, denial: Denial::OptOut },
+        Signing { isc: true, denial: Denial::Nsec },
+        Signing { isc: true, denial: Denial::Nsec3 },
+        Signing { isc: true, denial: Denial::OptOut },
+    ];
+
     /// How the zones of this seed are signed, if they are: every second set.
     pub(crate) fn of_seed(seed: u64) -> Option<Signing> {
         let denial = [Denial::Nsec, Denial::Nsec3, Denial::OptOut][(seed / 4 % 3) as usize];
@@ -36,7 +49,11 @@ impl Signing {
     /// The signed master file.
     pub(crate) fn sign(self, origin: &str, text: &str) -> String {
         let directory = tempfile::Builder::new().prefix("grapevine-sign-").tempdir().expect("a directory");
-        let directory = directory.path();
+        self.sign_in(directory.path(), origin, text)
+    }
+
+    /// As [`Signing::sign`]; the key stays in a directory.
+    pub(crate) fn sign_in(self, directory: &Path, origin: &str, text: &str) -> String {
         fs::write(directory.join("zone"), text).expect("the directory is writable");
         if self.isc {
             let key = run(directory, "dnssec-keygen", &["-q", "-a", "ECDSAP256SHA256", "-f", "KSK", &dotted(origin)]);
@@ -69,7 +86,7 @@ fn dotted(origin: &str) -> String {
 }
 
 /// Runs a program and returns what it prints.
-fn run(directory: &Path, program: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(directory: &Path, program: &str, arguments: &[&str]) -> String {
     let output = Command::new(crate::stock::program(program)).args(arguments).current_dir(directory).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let complaint = String::from_utf8_lossy(&output.stderr);

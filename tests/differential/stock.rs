@@ -206,7 +206,7 @@ template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n
 }
 
 /// A loopback port that is free for UDP and TCP at this moment.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
