@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use grapevine::zone::{Name, RecordType};
 
 use crate::client::ask_all;
-use crate::generate::Question;
+use crate::generate::{Question, absolute};
 use crate::message::{Said, decode};
 
 /// How many times a client asks on: as often as Grapevine follows aliases, so that an endless chain is cut no earlier.
@@ -44,7 +44,7 @@ fn open_end(said: &Said, question: &Question, origins: &[Name]) -> Option<String
     if said.rcode != 0 || said.truncated || question.qtype == RecordType::CNAME || settled {
         return None;
     }
-    let mut name: Name = format!("{}.", question.qname.trim_end_matches('.')).parse().ok()?;
+    let mut name: Name = absolute(&question.qname).parse().ok()?;
     let zone_of = |name: &Name| origins.iter().filter(|o| name.is_at_or_below(o)).max_by_key(|o| o.label_count());
     let mut seen = BTreeSet::new();
     let mut left = None;

@@ -43,6 +43,38 @@ const QTYPES: &[RecordType] = &[
 /// A label that makes names grow beyond 255 bytes soon.
 const LONG_LABEL: &str = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh";
 
+/// The root zone has no parent, and its name no label: what walks up names has to end there.
+const ROOT: &str = ". 600 IN SOA ns. host. 1 7200 900 86400 1200
+. 3600 IN NS ns.
+. 3600 IN NS ns.a.
+. 3600 IN TXT \"root\"
+ns. 3600 IN A 192.0.2.1
+*. 3600 IN A 192.0.2.2
+a. 3600 IN NS ns.a.
+a. 3600 IN NS b.c.
+a. 3600 IN DS 4711 13 2 abababababababababababababababababababababababababababababababab
+ns.a. 3600 IN A 192.0.2.3
+ns.a. 3600 IN AAAA 2001:db8::3
+b. 3600 IN DNAME c.
+c. 3600 IN NS ns.c.
+ns.c. 3600 IN A 192.0.2.4
+d. 3600 IN CNAME a.b.
+e.d. 3600 IN MX 10 .
+e.d. 3600 IN MX 20 ns.
+*.d. 3600 IN CNAME .
+f. 3600 IN DNAME .
+g. 3600 IN SRV 0 0 0 .
+g. 3600 IN HTTPS 1 . alpn=h2
+g. 3600 IN A 192.0.2.5
+";
+const BELOW_ROOT: &str = "c. 600 IN SOA ns.c. host.c. 1 7200 900 86400 1200
+c. 3600 IN NS ns.c.
+ns.c. 3600 IN A 192.0.2.4
+b.c. 3600 IN A 192.0.2.6
+a.c. 3600 IN CNAME a.
+*.c. 3600 IN CNAME e.d.
+";
+
 /// Zones that are loaded together, as master files.
 pub(crate) struct ZoneFamily {
     /// What makes this set again.
@@ -99,10 +131,25 @@ impl ZoneFamily {
         ZoneFamily { seed, zones, questions }
     }
 
+    /// The root zone and one below it, with questions from a seed.
+    pub(crate) fn root(seed: u64, questions: usize) -> ZoneFamily {
+        let zones = vec![(".".to_owned(), ROOT.to_owned()), ("c".to_owned(), BELOW_ROOT.to_owned())];
+        let owners = ROOT.lines().chain(BELOW_ROOT.lines()).filter_map(|line| line.split_whitespace().next());
+        let known = owners.map(|owner| owner.trim_end_matches('.').to_owned()).collect();
+        let mut names = Names { rng: StdRng::seed_from_u64(seed), top: "c".to_owned(), known };
+        let questions = (0..questions).map(|_| names.question()).collect();
+        ZoneFamily { seed, zones, questions }
+    }
+
     /// The origins of the zones.
     pub(crate) fn origins(&self) -> Vec<Name> {
-        self.zones.iter().map(|(origin, _)| format!("{origin}.").parse().expect("an origin")).collect()
+        self.zones.iter().map(|(origin, _)| absolute(origin).parse().expect("an origin")).collect()
     }
+}
+
+/// A name with its final dot.
+pub(crate) fn absolute(name: &str) -> String {
+    format!("{}.", name.trim_end_matches('.'))
 }
 
 /// The master files of these origins.

@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use client::{ask, ask_all};
-use generate::{Question, ZoneFamily};
+use generate::{Question, ZoneFamily, absolute};
 use judge::{Case, Verdict};
 use message::{PAYLOAD, Said, decode, query};
 use stock::{KINDS, Stock, Zones};
@@ -47,6 +47,8 @@ const DEFAULT_SETS: usize = 40;
 const SETS_AT_ONCE: usize = 100;
 /// Questions about each set.
 const QUESTIONS_A_SET: usize = 250;
+/// Questions about the root zone.
+const ROOT_QUESTIONS: usize = 1000;
 /// After this long without one more zone loaded, a server is taken to refuse the others.
 const LOAD_PATIENCE: Duration = Duration::from_secs(4);
 /// A set that a server does not load is replaced by the one whose seed is this much higher.
@@ -70,6 +72,19 @@ fn answers_are_those_of_nsd_knot_and_bind_on_generated_zones() {
     for variant in variants::VARIANTS {
         println!("  permitted: {}: {}", variant.name, variant.reason);
     }
+    assert_eq!(tally.failures, 0, "disagreements that are not listed:\n{}", tally.shown);
+}
+
+#[test]
+fn answers_from_the_root_zone_are_those_of_nsd_knot_and_bind() {
+    let family = ZoneFamily::root(1, ROOT_QUESTIONS);
+    let servers: Vec<Stock> = KINDS.iter().map(|&kind| Stock::start(kind, &Zones::Files(&family.zones))).collect();
+    for server in &servers {
+        assert_eq!(not_loaded(server, &family.zones), Vec::<String>::new());
+    }
+    let mut tally = Tally::default();
+    compare(&servers, &[family], &mut tally);
+    println!("differential: {}", tally.summary());
     assert_eq!(tally.failures, 0, "disagreements that are not listed:\n{}", tally.shown);
 }
 
@@ -227,7 +242,7 @@ fn zone_set(families: &[ZoneFamily]) -> ZoneSet {
 
 /// Reads a master file, which has to be without errors.
 fn zone(origin: &str, text: &[u8]) -> Arc<Zone> {
-    let name: Name = format!("{origin}.").parse().expect("an origin");
+    let name: Name = absolute(origin).parse().expect("an origin");
     let file = ZoneFile::parse(origin, text, &name, &mut |path| Err(format!("{path}: no includes")));
     let file = file.unwrap_or_else(|errors| panic!("{origin}: {errors:?}\n{}", String::from_utf8_lossy(text)));
     Arc::new(Zone::from_content(file.content()))

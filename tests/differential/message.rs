@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use grapevine::zone::{Name, Rdata, Record, RecordType};
 
-use crate::generate::Question;
+use crate::generate::{Question, absolute};
 
 /// The largest datagram that a question offers to take; every server is set up to use it. Beyond 1,480 bytes NSD leaves
 /// out what is not asked for.
@@ -48,7 +48,7 @@ impl Said {
 /// A query, with EDNS if the question says so.
 pub(crate) fn query(id: u16, question: &Question) -> Vec<u8> {
     let mut message = header(id, u8::from(question.payload.is_some()));
-    message.extend(Name::parse_to_wire(question.qname.as_bytes(), Some(&[0])).expect("a generated name is valid"));
+    message.extend(Name::parse_to_wire(absolute(&question.qname).as_bytes(), None).expect("a generated name is valid"));
     message.extend(question.qtype.0.to_be_bytes());
     message.extend([0, 1]);
     if let Some(payload) = question.payload {

@@ -43,7 +43,7 @@ impl Signing {
     /// How the zones of this seed are signed, if they are: every second set.
     pub(crate) fn of_seed(seed: u64) -> Option<Signing> {
         let denial = [Denial::Nsec, Denial::Nsec3, Denial::OptOut][(seed / 4 % 3) as usize];
-        (seed % 2 == 0).then_some(Signing { isc: seed % 4 == 0, denial })
+        seed.is_multiple_of(2).then_some(Signing { isc: seed.is_multiple_of(4), denial })
     }
 
     /// The signed master file.
