@@ -79,12 +79,19 @@ pub(crate) const VARIANTS: &[Variant] = &[
                  which fit depends on compression and on room kept for OPT",
         applies: |case| {
             let Some(limit) = case.limit() else { return false };
-            let less =
-                |said: &Said| said.core() != case.ours.core() || said.sections[2].is_subset(&case.ours.sections[2]);
+            // What did not fit at all made others leave out the addresses that come behind it.
+            let is_address = |record: &Record| matches!(record.rtype, RecordType::A | RecordType::AAAA);
+            let less = |said: &Said| {
+                let [.., ours] = &case.ours.sections;
+                said.core() != case.ours.core()
+                    || said.sections[2].is_subset(ours) && ours.difference(&said.sections[2]).all(is_address)
+            };
             if limit <= SMALL && case.core_agrees_with_two() && case.stock.iter().all(less) {
                 return true;
             }
-            let spare = |record: &Record| matches!(record.rtype, RecordType::NS | RecordType::RRSIG);
+            // The name servers of a referral are not spare.
+            let positive = !case.ours.sections[0].is_empty();
+            let spare = |record: &Record| positive && matches!(record.rtype, RecordType::NS | RecordType::RRSIG);
             let like_ours = |said: &&Said| {
                 !said.truncated
                     && (said.rcode, said.authoritative) == (case.ours.rcode, case.ours.authoritative)
@@ -93,7 +100,6 @@ pub(crate) const VARIANTS: &[Variant] = &[
             };
             let longest = case.stock.iter().chain([&case.ours]).map(|said| said.length).max();
             longest.is_some_and(|length| length + NEAR > limit)
-                && !case.ours.sections[0].is_empty()
                 && (case.stock.iter().filter(like_ours).count() >= 2 || case.stock.contains(&case.ours))
         },
     },

@@ -149,9 +149,9 @@ impl ZoneText {
             if rrsets.contains_key("NS") && !is_apex {
                 rrsets.remove("DNAME");
             }
-            // What a wildcard DNAME or delegation means is not defined (RFC 4592 §4.2, §4.4); BIND refuses both.
+            // What a wildcard delegation means is not defined (RFC 4592 §4.2); BIND refuses it.
             if owner.starts_with('*') {
-                rrsets.retain(|rtype, _| !matches!(*rtype, "NS" | "DNAME"));
+                rrsets.remove("NS");
             }
             if is_apex || !rrsets.contains_key("NS") {
                 rrsets.remove("DS");
