@@ -29,6 +29,7 @@ alias.signed.example. 3600 IN CNAME a.signed.example.
 lost.signed.example. 3600 IN CNAME nowhere.signed.example.
 across.signed.example. 3600 IN CNAME www.child.signed.example.
 *.wild.signed.example. 3600 IN A 192.0.2.2
+a.*.star.signed.example. 3600 IN A 192.0.2.7
 *.wildalias.signed.example. 3600 IN CNAME a.signed.example.
 dn.signed.example. 3600 IN DNAME target.signed.example.
 x.target.signed.example. 3600 IN A 192.0.2.3
@@ -81,6 +82,8 @@ const QUESTIONS: &[(&str, &str, &str, Finding)] = &[
     ("x.wild.signed.example", "A", "NOERROR", Finding::ProvenUnlessOptOut),
     ("x.y.wild.signed.example", "A", "NOERROR", Finding::ProvenUnlessOptOut),
     ("x.wild.signed.example", "MX", "NOERROR", Finding::ProvenUnlessOptOut),
+    // The wildcard is an empty non-terminal.
+    ("x.star.signed.example", "A", "NOERROR", Finding::ProvenUnlessOptOut),
     ("x.wildalias.signed.example", "A", "NOERROR", Finding::ProvenUnlessOptOut),
     ("alias.signed.example", "A", "NOERROR", Finding::Secure),
     ("alias.signed.example", "MX", "NOERROR", Finding::Denied),
