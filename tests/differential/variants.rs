@@ -8,6 +8,8 @@ use crate::message::Said;
 /// So many bytes from the limit servers decide differently what still fits.
 const NEAR: usize = 128;
 
+/// Bytes that the case of a few names can cost.
+const NEAR_BY_CASE: usize = 32;
 /// BIND's answer to a chain that is too long for it.
 const SERVFAIL: u16 = 2;
 /// A chain of so many aliases has no end here: the zones have not as many names.
@@ -132,7 +134,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "proof-for-a-wildcard-without-records",
         reason: "where the wildcard is an empty non-terminal, RFC 4035 §3.1.3.4 wants the NSEC that shows it to be so, as NSD \
-                 gives it; BIND and Knot leave it out, and validators that are strict refuse what is left",
+                 gives it; BIND and Knot leave it out, and Unbound finds their answer bogus",
         applies: |case| {
             let proof = |record: &Record| matches!(record.rtype, RecordType::NSEC | RecordType::RRSIG);
             let less = |said: &Said| {
@@ -142,6 +144,34 @@ pub(crate) const VARIANTS: &[Variant] = &[
                     && case.ours.sections[1].difference(&said.sections[1]).all(proof)
             };
             case.question.dnssec && case.settled(|a, b| a.core() == b.core()).into_iter().any(less)
+        },
+    },
+    Variant {
+        name: "case-of-names-in-rdata",
+        reason: "names in rdata keep their case, so they cannot point to a question in capitals (RFC 1035 §2.3.3), as with \
+                 BIND; without those bytes NSD and Knot fit just below the limit",
+        applies: |case| {
+            let Some(limit) = case.limit() else { return false };
+            let just_fits = |said: &&Said| !said.truncated && said.length + NEAR_BY_CASE > limit;
+            let capitals = case.question.qname.bytes().any(|byte| byte.is_ascii_uppercase());
+            capitals && case.ours.truncated && case.stock.iter().filter(just_fits).count() >= 2
+        },
+    },
+    Variant {
+        name: "ds-at-the-end-of-a-chain",
+        reason: "a chain goes on in the nearest zone (RFC 1034 §4.3.2 steps 3a and 2), and only the DS of its apex is the parent's \
+                 (RFC 4035 §3.1.4.1), as with BIND; Knot stays in the zone it is in, NSD takes the parent for DS",
+        applies: |case| {
+            let [bind, nsd, knot] = &case.stock[..] else { return false };
+            let refers = |said: &Said| {
+                let has = |rtype| said.sections[1].iter().any(|record| record.rtype == rtype);
+                has(RecordType::NS) && !has(RecordType::SOA) && said.sections[0] == case.ours.sections[0]
+            };
+            case.asks(RecordType::DS)
+                && case.answers_with(RecordType::CNAME)
+                && case.ours.core() == bind.core()
+                && refers(nsd)
+                && refers(knot)
         },
     },
 ];
