@@ -1,11 +1,13 @@
 //! Real processes of the `grapevine` binary on real sockets and files, as people start, edit, ask and kill them.
 
+mod chaos;
 mod client;
 mod cluster;
 mod crashes;
 mod forms;
 mod harness;
 mod options;
+mod records;
 mod refusals;
 mod spread;
 mod strangers;
