@@ -103,14 +103,18 @@ impl Checks<'_> {
         }
     }
 
-    /// Nothing exists below a DNAME (RFC 6672 §2.4).
+    /// Nothing exists below a DNAME (RFC 6672 §2.4) but hashed names, which are no names of the zone (RFC 5155 §7.2.8).
     fn below_dname(&mut self) {
         let dnames = self.owners_of(RecordType::DNAME);
         if dnames.is_empty() {
             return;
         }
         let mut found = Vec::new();
-        for key in self.rrsets.keys() {
+        let hashed = self.owners_of(RecordType::NSEC3);
+        let of_hashed = |key: &(Name, RecordType)| {
+            matches!(key.1, RecordType::NSEC3 | RecordType::RRSIG) && hashed.contains(&key.0)
+        };
+        for key in self.rrsets.keys().filter(|key| !of_hashed(key)) {
             let mut above = std::iter::successors(key.0.parent(), Name::parent);
             if let Some(dname) = above.find(|name| dnames.contains(name)) {
                 found.push((key, coexistence::below_dname(&key.0, &dname)));
