@@ -212,8 +212,9 @@ fn field_len(field: Field, rest: &[u8]) -> Result<usize, &'static str> {
         TypeBitmap => type_bitmap(rest).map(|()| rest.len()),
         SvcParams => svc_params(rest).map(|()| rest.len()),
         AplItems => apl_items(rest).map(|()| rest.len()),
-        Location if rest.first() == Some(&0) => Ok(16),
-        Location => Err("unknown LOC version"),
+        // Other versions than 0 look as they like (RFC 1876 §2).
+        Location if rest.first().is_some_and(|&version| version > 0) => Ok(rest.len()),
+        Location => Ok(16),
         IpsecGateway => gateway(rest, 2, rest.first().copied()).map(|_| rest.len()),
         AmtRelay => match gateway(rest, 1, rest.first().map(|byte| byte & 0x7f))? {
             end if end == rest.len() => Ok(end),

@@ -47,17 +47,9 @@ impl RecordType {
         self == RecordType::OPT || (128..=255).contains(&self.0) || self.0 == 0
     }
 
-    /// Whether a CNAME may stand beside this type (RFC 4034 §3, §4; RFC 2181 §10.1).
+    /// Whether a CNAME may stand beside this type (RFC 4034 §3, §4; RFC 2181 §10.1; not KEY, as NSD and Knot have it).
     pub fn may_accompany_cname(self) -> bool {
-        matches!(
-            self,
-            RecordType::RRSIG
-                | RecordType::NSEC
-                | RecordType::NSEC3
-                | RecordType::SIG
-                | RecordType::NXT
-                | RecordType::KEY
-        )
+        matches!(self, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::SIG)
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn read_wks(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result
     out.extend_from_slice(&reader.parse("an IPv4 address", ipv4)?.octets());
     out.push(reader.parse("a protocol", |text| named(PROTOCOLS, text, u8::MAX.into()).map(|value| value as u8))?);
     let mut bits: Vec<u8> = Vec::new();
-    while !reader.is_empty() {
+    while bits.is_empty() || !reader.is_empty() {
         let port = reader.parse("a service", |text| named(SERVICES, text, u16::MAX.into()))? as usize;
         bits.resize(bits.len().max(port / 8 + 1), 0);
         bits[port / 8] |= 0x80 >> (port % 8);

@@ -46,7 +46,6 @@ fn is_faithful(rtype: RecordType) -> bool {
             | RecordType::SOA
             | RecordType::DS
             | RecordType::RRSIG
-            | RecordType::DNSKEY
     )
 }
 
