@@ -1,7 +1,11 @@
 //! Where the majority is not followed, and why. In all of these BIND's checker says what Grapevine says.
 
 use super::Judged;
-use super::stock::{ask, majority};
+use super::lines::HEAD;
+use super::stock::ask;
+
+/// In how many bytes of a file a second fault is looked for.
+const MOST_PLACES: usize = 200;
 
 /// A kind of file that is judged otherwise than by the majority.
 pub(crate) struct Exception {
@@ -69,23 +73,38 @@ fn said(file: &Judged, words: &[&str]) -> bool {
     !file.ours.accepts && words.iter().any(|words| file.ours.words.contains(words))
 }
 
-/// Whether the two checkers that reject a file do so for different lines, each of which the other two accept: one line can
-/// be taken out so that the majority accepts, and after that another so that the other checker accepts too.
-pub(crate) fn rejected_for_different_lines(directory: &std::path::Path, file: &Judged) -> bool {
-    let lines: Vec<&[u8]> = file.text.split_inclusive(|&byte| byte == b'\n').collect();
+/// Whether the two checkers that reject a file do so for different faults, each of which the other two accept: the file can
+/// be changed in one place so that one of the two accepts it and the other does not, and in another so that it is the other
+/// way round.
+pub(crate) fn rejected_for_different_faults(directory: &std::path::Path, file: &Judged) -> bool {
     let rejecting: Vec<usize> = (0..3).filter(|&checker| !file.theirs[checker].accepts).collect();
     let [one, other] = rejecting[..] else { return false };
     if !file.ours.accepts {
         return false;
     }
     let (mut only_one, mut only_other) = (false, false);
-    for without in super::lines::HEAD.lines().count()..lines.len() {
-        let text = [lines[..without].concat(), lines[without + 1..].concat()].concat();
+    for text in neighbours(&file.text) {
         std::fs::write(directory.join(super::FILE), text).expect("the directory is writable");
         let said = ask(directory, super::FILE, super::stock::ORIGIN);
         only_one |= said[one].accepts && !said[other].accepts;
         only_other |= said[other].accepts && !said[one].accepts;
-        debug_assert!(majority(&said) || !said[one].accepts || !said[other].accepts);
+        if only_one && only_other {
+            return true;
+        }
     }
-    only_one && only_other
+    false
+}
+
+/// The file without each of its lines, and with each byte replaced by a letter or parted from the one before; the head stays.
+fn neighbours(text: &[u8]) -> Vec<Vec<u8>> {
+    let head = if text.starts_with(HEAD.as_bytes()) { HEAD.len() } else { 0 };
+    let (head, tail) = text.split_at(head);
+    let lines: Vec<&[u8]> = tail.split_inclusive(|&byte| byte == b'\n').collect();
+    let without = (0..lines.len()).map(|at| [head, &lines[..at].concat(), &lines[at + 1..].concat()].concat());
+    let places = 0..tail.len().min(MOST_PLACES);
+    let changed = places.flat_map(|at| {
+        let (before, after) = tail.split_at(at);
+        [[head, before, b"b", &after[1..]].concat(), [head, before, b" ", after].concat()]
+    });
+    without.chain(changed).collect()
 }
