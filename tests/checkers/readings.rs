@@ -6,14 +6,25 @@ use grapevine::master::{ZoneFile, render};
 use grapevine::zone::rdata::canonical;
 use grapevine::zone::{Name, ZoneContent};
 
+use super::lines::HEAD;
 use super::stock::{ORIGIN, run};
 use super::{FILE, corpus};
 
 /// Tools that print a zone, with their arguments up to the file.
-pub(crate) const PRINTERS: [(&str, &[&str]); 3] = [
+pub(crate) const PRINTERS: [(&str, &[&str]); 2] = [
     ("named-compilezone", &["-q", "-i", "none", "-k", "ignore", "-r", "ignore", "-o", "-", ORIGIN]),
     ("nsd-checkzone", &["-p", ORIGIN]),
-    ("ldns-read-zone", &["-0"]),
+];
+
+/// Texts whose meaning, or whose printing, NSD 4.6 gets wrong, by their beginning.
+const FLAWS_OF_NSD: &[(&str, &str)] = &[
+    (
+        "x SVCB 1 . key",
+        "a key by number has its value as bytes (RFC 9460 section 2.1); NSD reads that of the key's name",
+    ),
+    ("x SPF x y", "NSD prints the first string alone"),
+    ("x TXT \\#", "NSD prints nothing for it"),
+    ("x RRSIG A 8 2 4294967295", "NSD takes the original TTL for a TTL and cuts it"),
 ];
 
 /// One difference between what Grapevine and a tool make of a file.
@@ -31,27 +42,27 @@ pub(crate) fn compare(directory: &Path, index: usize) -> (usize, Vec<Difference>
     let (mut compared, mut differences) = (0, Vec::new());
     for (tool, arguments) in PRINTERS {
         let print = |text: &[u8]| {
-            // ldns is not told the origin.
-            let text = if tool.starts_with("ldns") { [b"$ORIGIN example.\n", text].concat() } else { text.to_vec() };
             std::fs::write(directory.join(FILE), text).expect("the directory is writable");
             let said = run(directory, tool, &[arguments, &[FILE]].concat());
-            said.accepts.then_some(said.words)
+            said.accepts.then_some(said.printed)
         };
-        let Some(printed) = print(&text) else { continue };
+        let record = text.strip_prefix(HEAD.as_bytes()).unwrap_or_default();
+        let flawed = FLAWS_OF_NSD.iter().any(|flaw| record.starts_with(flaw.0.as_bytes()));
+        let Some(printed) = print(&text).filter(|_| !(flawed && tool == "nsd-checkzone")) else { continue };
         compared += 1;
         let mut tell = |what: &str, other: &str| {
             let ours = lines(&ours).join("\n");
             let shown = format!("\n== {index} {tool}: {what}\nours:\n{ours}\ntheirs:\n{other}\n");
             differences.push(Difference { index, shown });
         };
-        match read(printed.as_bytes()) {
+        match read(&printed) {
             Some(theirs) if lines(&theirs) == lines(&ours) => {}
             Some(theirs) => tell("it means something else", &lines(&theirs).join("\n")),
-            None => tell("what it printed cannot be read", &printed),
+            None => tell("what it printed cannot be read", &String::from_utf8_lossy(&printed)),
         }
         // What Grapevine writes is read by the tool as the original was.
         let rendered = render(&ours, None);
-        match print(&rendered).map(|again| read(again.as_bytes())) {
+        match print(&rendered).map(|again| read(&again)) {
             Some(Some(again)) if lines(&again) == lines(&ours) => {}
             Some(Some(again)) => tell("it reads another thing from what is written here", &lines(&again).join("\n")),
             _ => tell("it cannot read what is written here", &String::from_utf8_lossy(&rendered)),

@@ -6,13 +6,15 @@ use std::process::{Command, Stdio};
 /// The origin that every generated file is checked for.
 pub(crate) const ORIGIN: &str = "example.";
 
-/// What a checker said of a file.
+/// What a tool said of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Said {
     /// Whether it accepted the file, by its exit status.
     pub(crate) accepts: bool,
-    /// What it wrote.
+    /// What it wrote, to standard output and to standard error.
     pub(crate) words: String,
+    /// What it wrote to standard output.
+    pub(crate) printed: Vec<u8>,
 }
 
 /// BIND's, Knot's and NSD's checkers in this order.
@@ -38,6 +40,6 @@ pub(crate) fn run(directory: &Path, tool: &str, arguments: &[&str]) -> Said {
     let mut command = Command::new(tool);
     command.args(arguments).current_dir(directory).env("PATH", path).stdin(Stdio::null());
     let output = command.output().unwrap_or_else(|error| panic!("{tool}: {error}; `scripts/setup test` installs it"));
-    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    Said { accepts: output.status.success(), words }
+    let words = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat();
+    Said { accepts: output.status.success(), words, printed: output.stdout }
 }

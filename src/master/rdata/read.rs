@@ -70,9 +70,12 @@ fn read_field(
         }
         Field::Text => out.extend_from_slice(&reader.text("a string")?),
         Field::Tag => reader.char_string(out)?,
-        Field::Base64 | Field::Base64OrEmpty if reader.is_empty() => drop(reader.token("base64 data")?),
+        Field::Base64OrEmpty if reader.is_empty() && rtype == RecordType::SINK => {}
+        Field::Base64 | Field::Base64OrEmpty | Field::Base64OrDash if reader.is_empty() => {
+            return Err(reader.missing("base64 data"));
+        }
         Field::Base64 | Field::Base64OrEmpty => reader.base64_rest(out)?,
-        Field::Hex | Field::HexOrEmpty if reader.is_empty() => drop(reader.token("hexadecimal data")?),
+        Field::Hex | Field::HexOrEmpty if reader.is_empty() => return Err(reader.missing("hexadecimal data")),
         Field::Hex | Field::HexOrEmpty => reader.hex_rest(out)?,
         Field::Salt => counted(out, &reader.parse("a salt", salt)?)?,
         Field::HashedOwner => counted(out, &reader.parse("a hashed name", base32hex)?)?,
@@ -89,6 +92,9 @@ fn read_field(
         Field::IpsecGateway => gateway::read_ipsec(reader, out)?,
         Field::AmtRelay => gateway::read_relay(reader, out)?,
         Field::Hip => hip::read(reader, out)?,
+        Field::Base64OrDash if reader.token_if(|token| token.text == b"-").is_some() => {}
+        Field::Base64OrDash => reader.base64_rest(out)?,
+        Field::Atma => out.extend_from_slice(&reader.parse("an ATM address", historic::read_atma)?),
         Field::Nsap => out.extend_from_slice(&reader.parse("an NSAP address", historic::read_nsap)?),
         Field::Wks => historic::read_wks(reader, out)?,
         Field::A6 => historic::read_a6(reader, out)?,

@@ -29,12 +29,14 @@ impl<'a, 't> Reader<'a, 't> {
 
     /// The next token; `what` names it to the person if it is missing.
     pub(super) fn token(&mut self, what: &str) -> Result<Token<'a>, TextError> {
-        let token = self.tokens.get(self.next).copied();
+        let token = self.tokens.get(self.next).copied().ok_or_else(|| self.missing(what));
         self.next += 1;
-        token.ok_or_else(|| {
-            let at = self.tokens.last().map(Token::end);
-            TextError { at, message: format!("{what} is missing").into() }
-        })
+        token
+    }
+
+    /// The error for something that does not stand there; `what` names it to the person.
+    pub(super) fn missing(&self, what: &str) -> TextError {
+        TextError { at: self.tokens.last().map(Token::end), message: format!("{what} is missing").into() }
     }
 
     /// The next token if `accept` takes it.
