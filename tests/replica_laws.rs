@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use grapevine::replica::{ActorId, Batch, EditOrigin, EditRequest, Hlc, ZoneReplica, ZoneState};
+use grapevine::replica::{ActorId, Batch, EditOrigin, EditRequest, Hlc, Source, ZoneReplica, ZoneState};
 use grapevine::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
 use proptest::prelude::*;
 
@@ -107,14 +107,15 @@ fn play(steps: &[Step]) -> (Vec<ZoneReplica>, Vec<Arc<Batch>>) {
                     _ => None,
                 };
                 let changes = change(wish);
-                let request = EditRequest { changes: &changes, serial, origin: EditOrigin::Api, note: "" };
+                let request = EditRequest { changes: &changes, serial, source: &Source::new(EditOrigin::Api) };
                 let dot = replica.next_dot(ActorId([*actor as u8; 16]));
                 let hlc = replica.state().newest_hlc().next(*wall_ms).max(Hlc(batches.len() as u64));
                 // Taking away the last NS is refused; that is no edit.
                 let Ok(Some(batch)) = replica.state().prepare(&request, dot, hlc) else { continue };
                 let batch = Arc::new(batch);
                 let position = replica.reserve_position();
-                replica.commit(position, batch.clone()).expect("an edit of the present state applies");
+                let committed = replica.commit(vec![(position, batch.clone())]);
+                assert_eq!(committed.errors, [], "an edit of the present state applies");
                 batches.push(batch);
             }
             Step::Deliver { actor, pick } if !batches.is_empty() => {

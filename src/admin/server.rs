@@ -23,7 +23,7 @@ use super::report::{Decided, Deleted, Held, Process, SoaReport, Status, WaitRepo
 use super::socket::ControlSocket;
 use super::wait::{Condition, MAX_WAIT};
 use crate::metrics::Metrics;
-use crate::node::{Applied, Command, CommandError, MemberView, View, ZoneView};
+use crate::node::{Applied, Command, CommandError, EditOrigin, MemberView, Source, View, ZoneView};
 use crate::zone::{Name, ZoneSet, served_serial};
 
 /// Requests under way at once, waits included: more are a script gone wrong.
@@ -211,7 +211,7 @@ async fn wait(
 async fn delete(State(shared): Ctx, Path(origin): Path<String>) -> Result<Json<Deleted>, ApiError> {
     let origin = parse_origin(&origin)?;
     let (reply, result) = oneshot::channel();
-    let command = Command::Delete { zone: origin.clone() };
+    let command = Command::Delete { zone: origin.clone(), source: Source::new(EditOrigin::Api) };
     let applied = ask(shared.admin.commands.send((command, reply)), result).await??;
     tracing::info!(zone = %origin, serial = applied.serial, "zone deleted by command");
     Ok(Json(Deleted { origin, serial: served_serial(applied.serial) }))

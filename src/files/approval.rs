@@ -10,7 +10,7 @@ use super::run::{Decision, Node, Stopped};
 use super::save::marker_of;
 use super::write_back::{Composed, Texts, compose, fresh};
 use super::{read, write};
-use crate::node::Command;
+use crate::node::{Command, EditOrigin, Source};
 use crate::zone::{Name, Zone};
 
 impl ZoneFiles {
@@ -32,13 +32,15 @@ impl ZoneFiles {
                 }
                 self.approve_text(node, origin).await
             }
-            (Decision::Approve, Cause::Missing) => match node.ask(Command::Delete { zone: origin.clone() }).await? {
-                Ok(_) => {
-                    self.deleted(origin);
-                    Ok(Ok("the zone is deleted on every node".to_owned()))
+            (Decision::Approve, Cause::Missing) => {
+                match node.ask(Command::Delete { zone: origin.clone(), source: Source::new(EditOrigin::File) }).await? {
+                    Ok(_) => {
+                        self.deleted(origin);
+                        Ok(Ok("the zone is deleted on every node".to_owned()))
+                    }
+                    Err(error) => Ok(Err(error.to_string())),
                 }
-                Err(error) => Ok(Err(error.to_string())),
-            },
+            }
             (Decision::Approve, Cause::Errors) => {
                 Ok(Err("a file with errors cannot be approved: mend it and save, or reject it".to_owned()))
             }

@@ -3,8 +3,7 @@
 use super::held::Cause;
 use super::read::Hash;
 use crate::master::{Marker, ZoneFile};
-use crate::node::{Command, Edit};
-use crate::replica::EditOrigin;
+use crate::node::{Command, Edit, EditOrigin, Source};
 use crate::zone::{Change, Name, Zone, ZoneContent, serial_gt};
 
 /// Zones with fewer records may lose any part in one save.
@@ -73,9 +72,7 @@ impl Situation<'_> {
             }
             // The zone is not served yet, or not any more: the node knows.
             (None, None) if self.known => Step::Ask(self.command(Vec::new(), None)),
-            (None, None) => {
-                Step::Ask(Command::Create { content: self.file.content().clone(), origin: EditOrigin::File })
-            }
+            (None, None) => Step::Ask(Command::Create { content: self.file.content().clone(), source: self.source() }),
         }
     }
 
@@ -115,7 +112,11 @@ impl Situation<'_> {
 
     fn command(&self, changes: Vec<Change>, serial: Option<u32>) -> Command {
         let zone = self.file.content().origin.clone();
-        Command::Edit(Edit { zone, changes, serial, origin: EditOrigin::File, note: self.note.clone() })
+        Command::Edit(Edit { zone, changes, serial, source: self.source() })
+    }
+
+    fn source(&self) -> Source {
+        Source { note: self.note.clone(), ..Source::new(EditOrigin::File) }
     }
 }
 

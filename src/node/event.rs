@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::replica::{EditOrigin, Write};
+use super::Source;
+use crate::replica::Write;
 use crate::zone::{Change, Name, ZoneContent, ZoneSet};
 
 /// The clocks, read once by the shell for each event.
@@ -131,6 +132,13 @@ pub enum Effect {
     },
     /// A datagram or stream message was authentic but not understood, and dropped; to be counted.
     Malformed,
+    /// A serial is now known to have stood for two contents while edits were concurrent; to be counted.
+    Ambiguous {
+        /// The zone.
+        zone: Name,
+        /// The serial as served.
+        serial: u32,
+    },
     /// Batches of other nodes were applied; to be counted.
     Merged {
         /// How many.
@@ -160,15 +168,24 @@ pub enum Command {
     Create {
         /// The first content.
         content: ZoneContent,
-        /// How it came in.
-        origin: EditOrigin,
+        /// Whence it came.
+        source: Source,
     },
     /// Make several zones at once, all or none: what a node brings into a cluster.
     Import(Vec<ZoneContent>),
+    /// Note in the catalog that a deleted zone had come to this serial; the node itself asks for it.
+    Remember {
+        /// The zone's origin.
+        zone: Name,
+        /// The last serial here, 64 bits.
+        serial: u64,
+    },
     /// Delete a zone on every node.
     Delete {
         /// Its origin.
         zone: Name,
+        /// Whence the wish came.
+        source: Source,
     },
 }
 
@@ -181,10 +198,8 @@ pub struct Edit {
     pub changes: Vec<Change>,
     /// A serial that a person wrote. Obeyed if it is newer than the current one (RFC 1982).
     pub serial: Option<u32>,
-    /// How the edit came in.
-    pub origin: EditOrigin,
-    /// Free text for the zone's history.
-    pub note: String,
+    /// Whence the edit came; the node puts its own name in.
+    pub source: Source,
 }
 
 /// What came of a command: the zone as it now is on this node, on disk.

@@ -12,6 +12,8 @@ pub const MAX_TTL: u32 = i32::MAX as u32;
 /// How far a floor may lie above the batches counted so far: serials are kept in 64 bits, and this leaves room for
 /// every edit that could ever be made.
 const MAX_FLOOR: u64 = 1 << 56;
+/// How long, in bytes, each text of a [`Source`] may be, so that a small edit still fits a datagram.
+pub const MAX_SOURCE_TEXT: usize = 128;
 
 /// One atomic edit. Immutable once made; its dot names it for ever.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,10 +38,49 @@ pub struct Batch {
     pub soa: SoaChange,
     /// A serial that a person wrote: the zone's serial is at least this from here on.
     pub floor: Option<u64>,
-    /// How the edit came in.
+    /// The serial under which its author served the zone with it. Only to notice when a serial stood for two contents.
+    pub serial: u64,
+    /// Whence the edit came, for people and for retries. Nothing of it enters the zone.
+    pub source: Source,
+}
+
+/// Whence an edit came.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// How it came in.
     pub origin: EditOrigin,
-    /// Free text for the zone's history: the file, the client, the reason.
+    /// The person or program that made it, as far as the node could tell; may be empty.
+    pub who: String,
+    /// The name of the node that took it.
+    pub node: String,
+    /// Free text for the zone's history: the file, the reason.
     pub note: String,
+    /// An id that the client chose, so that it may try again without doing the edit twice.
+    pub request: Option<String>,
+}
+
+impl Source {
+    /// An edit of which no more is known than how it came in.
+    pub fn new(origin: EditOrigin) -> Source {
+        Source { origin, who: String::new(), node: String::new(), note: String::new(), request: None }
+    }
+
+    /// The same with texts cut to what a batch may carry.
+    pub(super) fn bounded(&self) -> Source {
+        let cut = |text: &str| text[..text.floor_char_boundary(MAX_SOURCE_TEXT)].to_owned();
+        Source {
+            origin: self.origin,
+            who: cut(&self.who),
+            node: cut(&self.node),
+            note: cut(&self.note),
+            request: self.request.as_deref().map(cut),
+        }
+    }
+
+    fn is_bounded(&self) -> bool {
+        let texts = [&self.who, &self.node, &self.note].into_iter().chain(&self.request);
+        texts.into_iter().all(|text| text.len() <= MAX_SOURCE_TEXT)
+    }
 }
 
 /// A write to the TTL of one RRset.
@@ -142,6 +183,9 @@ impl Batch {
         let names = self.soa.mname.iter().chain(&self.soa.rname);
         if names.into_iter().any(|name| wire_name_len(name.as_wire()) != Ok(name.as_wire().len())) {
             return Err("a malformed name in the SOA".to_owned());
+        }
+        if !self.source.is_bounded() {
+            return Err(format!("a text about its source of more than {MAX_SOURCE_TEXT} bytes"));
         }
         if self.floor.is_some_and(|floor| floor > MAX_FLOOR) {
             return Err("a serial out of range".to_owned());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::ZoneState;
-use super::{Batch, Dot, EditOrigin, Hlc, SoaChange, TtlWrite};
+use super::{Batch, Dot, Hlc, SoaChange, Source, TtlWrite};
 use crate::zone::{Change, Name, RecordKey, RecordType, serial_gt, served_serial};
 
 /// Why an edit makes no batch. Nothing was changed.
@@ -29,10 +29,8 @@ pub struct EditRequest<'a> {
     pub changes: &'a [Change],
     /// A serial that a person wrote.
     pub serial: Option<u32>,
-    /// How it came in.
-    pub origin: EditOrigin,
-    /// Free text for the history.
-    pub note: &'a str,
+    /// Whence it came. Texts longer than [`super::MAX_SOURCE_TEXT`] are cut.
+    pub source: &'a Source,
 }
 
 impl ZoneState {
@@ -49,8 +47,8 @@ impl ZoneState {
             ttls: Vec::new(),
             soa: SoaChange::default(),
             floor: None,
-            origin: edit.origin,
-            note: edit.note.to_owned(),
+            serial: 0,
+            source: edit.source.bounded(),
         };
         let mut ttls = BTreeMap::new();
         for change in edit.changes {
@@ -58,6 +56,7 @@ impl ZoneState {
         }
         self.prepare_ttls(&mut batch, ttls);
         batch.floor = self.floor(edit.serial)?;
+        batch.serial = batch.floor.unwrap_or(0).max(self.serial() + 1);
         let empty = batch.adds.is_empty()
             && batch.removes.is_empty()
             && batch.ttls.is_empty()

@@ -11,7 +11,7 @@ use super::{StoreError, commit, home, load};
 use crate::replica::{Saved, Write};
 
 /// The format of the rows that this version writes. It rises when an older version could misread them.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The file in the data directory.
 const FILE: &str = "grapevine.redb";
@@ -174,7 +174,7 @@ fn check_format(path: &Path, database: &Database) -> Result<(), StoreError> {
     match found {
         FORMAT => Ok(()),
         found if found > FORMAT => Err(StoreError::Newer { path, found, supported: FORMAT }),
-        // The first format is the only one there has been; a migration from an older one goes here.
+        // Format 1 was never released; a migration from a released one goes here.
         found => Err(StoreError::Older { path, found, supported: FORMAT }),
     }
 }

@@ -84,10 +84,10 @@ impl Daemon {
         runtime.spawn(async move {
             while let Some((command, reply)) = commands.recv().await {
                 let result = match command {
-                    node::Command::Delete { zone } if zone == name("example.org.") => {
+                    node::Command::Delete { zone, .. } if zone == name("example.org.") => {
                         Ok(Applied { serial: 8, version: [0; 8], changed: true })
                     }
-                    node::Command::Delete { zone } => Err(CommandError::NoSuchZone(zone)),
+                    node::Command::Delete { zone, .. } => Err(CommandError::NoSuchZone(zone)),
                     other => panic!("not expected of the command line: {other:?}"),
                 };
                 let _ = reply.send(result);
@@ -156,6 +156,8 @@ pub(crate) fn zone(origin: &str, serial: u32, same_on: usize) -> ZoneView {
         live: 2,
         shadowed: 0,
         conflicts: 0,
+        quarantined: 0,
+        ambiguous: 0,
         provisional: false,
         stale: false,
     }

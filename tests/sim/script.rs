@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grapevine::answer::{Context, Outcome, Server, Transport, answer};
 use grapevine::node::{Command, Edit, Ticket};
-use grapevine::replica::EditOrigin;
+use grapevine::replica::{EditOrigin, Source};
 use grapevine::zone::{Change, Name, Rdata, Record, RecordType, Soa, ZoneContent};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -190,7 +190,7 @@ impl Run {
             let now = self.world.machines[index].served.get(&zone).map_or(0, |zone| zone.soa().serial);
             now + self.world.rng.random_range(0..50)
         });
-        let edit = Edit { zone, changes, serial, origin: EditOrigin::Api, note: String::new() };
+        let edit = Edit { zone, changes, serial, source: Source::new(EditOrigin::Api) };
         self.world.command(index, ticket, Command::Edit(edit));
     }
 
@@ -205,9 +205,9 @@ impl Run {
             Some(_) => {
                 self.world.oracle.forget_zone(&origin);
                 self.known.retain(|known| known.zone != origin);
-                Command::Delete { zone: origin }
+                Command::Delete { zone: origin, source: Source::new(EditOrigin::Api) }
             }
-            None => Command::Create { content: content("extra.example.", 7), origin: EditOrigin::Api },
+            None => Command::Create { content: content("extra.example.", 7), source: Source::new(EditOrigin::Api) },
         };
         self.world.command(index, ticket, command);
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::files::{CommandRequest, Decision, FilesHandle, FilesRequest, Held, ZoneFiles};
 use crate::master::ZoneFile;
 use crate::metrics::Metrics;
-use crate::node::{Applied, Command, CommandError};
+use crate::node::{Applied, Command, CommandError, EditOrigin, Source};
 use crate::zone::{Change, Name, Zone, ZoneContent, ZoneSet, serial_gt};
 
 /// How long a fact may take to come true before the test fails; far longer than it ever should.
@@ -83,8 +83,10 @@ impl World {
                 self.insert(content);
                 Ok(self.applied(&origin, true))
             }
-            Command::Import(_) => unreachable!("the files' zones are offered, not imported, by this layer"),
-            Command::Delete { zone } => {
+            Command::Import(_) | Command::Remember { .. } => {
+                unreachable!("the files' zones are offered, not imported, by this layer")
+            }
+            Command::Delete { zone, .. } => {
                 let (_, serial) = self.zones.remove(&zone).ok_or(CommandError::NoSuchZone(zone.clone()))?;
                 self.deleted.insert(zone, serial);
                 self.publish();
@@ -111,7 +113,8 @@ impl World {
 
     pub(super) fn delete(&mut self, origin: &str) {
         self.initialised = true;
-        self.apply(Command::Delete { zone: name(origin) }).expect("the zone is there");
+        self.apply(Command::Delete { zone: name(origin), source: Source::new(EditOrigin::Api) })
+            .expect("the zone is there");
     }
 
     pub(super) fn content(&self, origin: &str) -> Option<ZoneContent> {

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::{DEADLINE, any_port, eventually, secrets};
 use crate::gossip::{Core, Driver, DriverError, Endpoint, Options, Ports, SystemClock};
 use crate::membership::{Clock, Identity, Membership, Output, Settings, Timer};
-use crate::node::{Applied, Command, CommandError, Effect, Event, MemberView, Now, PersistId, RequestId, View};
+use crate::node::{
+    Applied, Command, CommandError, EditOrigin, Effect, Event, MemberView, Now, PersistId, RequestId, Source, View,
+};
 use crate::replica::{Facts, Write};
 use crate::zone::{Name, ZoneSet};
 
@@ -103,7 +105,7 @@ impl Running {
 }
 
 fn delete() -> Command {
-    Command::Delete { zone: Name::root() }
+    Command::Delete { zone: Name::root(), source: Source::new(EditOrigin::Api) }
 }
 
 const APPLIED: Applied = Applied { serial: 7, version: [1; 8], changed: true };

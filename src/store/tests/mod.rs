@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::replica::{
-    ActorId, Batch, Dot, EditOrigin, Facts, Hlc, IncarnationId, Saved, SoaChange, VersionVector, Write,
+    ActorId, Batch, Dot, EditOrigin, Facts, Hlc, IncarnationId, Saved, SoaChange, Source, VersionVector, Write,
 };
 
 const ZONE: IncarnationId = IncarnationId([7; 16]);
@@ -34,8 +34,8 @@ fn batch(incarnation: IncarnationId, position: u64, size: usize) -> Arc<Batch> {
         ttls: Vec::new(),
         soa: SoaChange::default(),
         floor: None,
-        origin: EditOrigin::Api,
-        note: "x".repeat(size),
+        serial: 0,
+        source: Source { note: "x".repeat(size), ..Source::new(EditOrigin::Api) },
     })
 }
 
