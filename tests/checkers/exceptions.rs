@@ -55,7 +55,7 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
 /// Types that BIND alone can read.
 const BIND_TYPES: &[&str] = &[
     "NSAP-PTR", "GPOS", "EID", "NIMLOC", "ATMA", "A6", "SINK", "HIP", "NINFO", "RKEY", "TALINK", "AVC", "DOA",
-    "AMTRELAY", "RESINFO", "WALLET", "DSYNC", "NXT", "TA",
+    "AMTRELAY", "RESINFO", "WALLET", "DSYNC", "UINFO", "UID", "GID", "UNSPEC", "NXT", "TA",
 ];
 
 /// The exception that a file falls under on which Grapevine and the majority differ.

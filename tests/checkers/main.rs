@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use stock::{CHECKERS, ORIGIN, Said, ask, majority, run};
 
 /// Files in an ordinary run beyond those that the tables make one by one.
-const DEFAULT_RANDOM_FILES: usize = 500;
+const DEFAULT_RANDOM_FILES: usize = 300;
 /// Files that are shown when they are judged otherwise than by the majority.
 const SHOWN: usize = 20;
 /// The name that every file has in its directory.
