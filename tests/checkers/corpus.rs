@@ -327,7 +327,7 @@ fn header(rng: &mut StdRng) -> String {
         parts.push(*["60", "1h", "1W", "0", "1h30m", "3600"].choose(rng).expect("there are some"));
     }
     if rng.random_bool(0.5) {
-        parts.insert(rng.random_range(0..=parts.len()), ["IN", "in", "CLASS1"].choose(rng).expect("there are some"));
+        parts.insert(rng.random_range(0..=parts.len()), ["IN", "in"].choose(rng).expect("there are some"));
     }
     let blank = *[" ", "\t", "  ", " ( "].choose(rng).expect("there are some");
     let owner = *["x", "", "@", "*", "X.Y", "x.example."].choose(rng).expect("there are some");
