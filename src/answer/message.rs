@@ -270,8 +270,13 @@ impl<'z, 'q> Message<'z, 'q> {
             self.counts[Section::Additional as usize] += 1;
         }
         if let Some(signature) = &self.unknown_key {
-            signature.write_bad_key(self.bytes, self.header.id);
-            self.counts[Section::Additional as usize] += 1;
+            // Names of absurd length may leave no room in a datagram: over a stream there is (RFC 8945 §5.3).
+            if self.bytes.len() + signature.bad_key_len() <= self.limit + self.opt_len {
+                signature.write_bad_key(self.bytes, self.header.id);
+                self.counts[Section::Additional as usize] += 1;
+            } else {
+                self.truncated = true;
+            }
         }
         let mut flags = FLAG_QR | u16::from(self.header.opcode) << 11 | self.header.copied_flags | self.rcode.0 & 0xf;
         if self.authoritative {

@@ -71,6 +71,11 @@ impl<'a> Signature<'a> {
         Some(Signature { key, algorithm })
     }
 
+    /// The length of what [`Signature::write_bad_key`] writes: names, the rest of a record's head, and the fixed fields.
+    pub(super) fn bad_key_len(&self) -> usize {
+        self.key.len() + 10 + self.algorithm.len() + 16
+    }
+
     /// Writes the unsigned TSIG record of a response to a query whose key is not known (RFC 8945 §5.2.1).
     pub(super) fn write_bad_key(&self, message: &mut Vec<u8>, id: u16) {
         message.extend_from_slice(self.key);
