@@ -1,14 +1,31 @@
-//! A node's store in the simulation: what was kept survives a crash, what was on its way does not.
+//! A machine's store in the simulation: atomic groups of writes, on their way until they are synced, and the faults of
+//! a disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use grapevine::replica::{Batch, Facts, IncarnationId, Saved, SavedZone, Write};
+use grapevine::node::PersistId;
+use grapevine::replica::{Batch, Facts, IncarnationId, Replica, Saved, SavedZone, Summary, Write};
+use rand::RngExt;
+use rand::rngs::StdRng;
 
+/// What is wrong with a disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Fault {
+    #[default]
+    None,
+    /// No write succeeds, but some of those that are said to have failed are on disk all the same.
+    Full,
+    /// Nothing is written.
+    ReadOnly,
+}
+
+/// What survives a crash, and what was on its way when it came.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     facts: Facts,
     zones: BTreeMap<IncarnationId, Zone>,
+    unsynced: VecDeque<(PersistId, Vec<Write>)>,
 }
 
 #[derive(Clone, Default)]
@@ -18,7 +35,65 @@ struct Zone {
 }
 
 impl Disk {
-    pub(crate) fn commit(&mut self, writes: Vec<Write>) {
+    /// Takes in a group that is not safe yet.
+    pub(crate) fn begin(&mut self, id: PersistId, writes: Vec<Write>) {
+        self.unsynced.push_back((id, writes));
+    }
+
+    /// Makes a group safe, or not, as the fault has it. Returns the group if it is reported as kept.
+    pub(crate) fn sync(&mut self, id: PersistId, fault: Fault, rng: &mut StdRng) -> Result<Vec<Write>, String> {
+        let place = self.unsynced.iter().position(|(begun, _)| *begun == id).expect("every group was begun");
+        let (_, writes) = self.unsynced.remove(place).expect("it was found there");
+        match fault {
+            Fault::None => {
+                self.commit(writes.clone());
+                Ok(writes)
+            }
+            Fault::Full => {
+                if rng.random_bool(0.3) {
+                    self.commit(writes);
+                }
+                Err("no space left on device".to_owned())
+            }
+            Fault::ReadOnly => Err("read-only file system".to_owned()),
+        }
+    }
+
+    /// Power goes. Of the groups on their way the first few may have reached the disk: whole ones, and none without
+    /// those before it. Returns whether any were lost, and whether any were kept though nobody was told.
+    pub(crate) fn crash(&mut self, rng: &mut StdRng) -> (bool, bool) {
+        let (all, kept) = (self.unsynced.len(), rng.random_range(0..=self.unsynced.len()));
+        let unsynced = std::mem::take(&mut self.unsynced);
+        for (_, writes) in unsynced.into_iter().take(kept) {
+            self.commit(writes);
+        }
+        (kept < all, kept > 0)
+    }
+
+    /// The process ends as it should: all groups are written out.
+    pub(crate) fn flush(&mut self) {
+        for (_, writes) in std::mem::take(&mut self.unsynced) {
+            self.commit(writes);
+        }
+    }
+
+    pub(crate) fn has_unsynced(&self) -> bool {
+        !self.unsynced.is_empty()
+    }
+
+    /// What a copy of the files brings to another directory: all that is synced. The store sees that it is not at home
+    /// any more and gives up its actor.
+    pub(crate) fn moved(&self) -> Disk {
+        let facts = Facts { actor: None, ..self.facts.clone() };
+        Disk { facts, unsynced: VecDeque::new(), zones: self.zones.clone() }
+    }
+
+    /// A copy of the files as they are on disk.
+    pub(crate) fn copy(&self) -> Disk {
+        Disk { unsynced: VecDeque::new(), ..self.clone() }
+    }
+
+    fn commit(&mut self, writes: Vec<Write>) {
         for write in writes {
             match write {
                 Write::Journal { position, batch } => {
@@ -44,5 +119,15 @@ impl Disk {
             journal: zone.journal.iter().map(|(position, batch)| (*position, batch.clone())).collect(),
         });
         Saved { facts: self.facts.clone(), zones: zones.collect() }
+    }
+
+    /// Which batches a node would have that started from this disk.
+    pub(crate) fn holds(&self) -> Vec<Summary> {
+        Replica::load(self.read()).0.summaries()
+    }
+
+    /// The journalled batches.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &Arc<Batch>> {
+        self.zones.values().flat_map(|zone| zone.journal.values())
     }
 }
