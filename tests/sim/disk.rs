@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use grapevine::node::PersistId;
-use grapevine::replica::{Batch, Facts, IncarnationId, Replica, Saved, SavedZone, Summary, Write};
+use grapevine::replica::{Batch, Facts, IncarnationId, Replica, Saved, SavedZone, Summary, Write, ZoneState};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -26,6 +26,8 @@ pub(crate) struct Disk {
     facts: Facts,
     zones: BTreeMap<IncarnationId, Zone>,
     unsynced: VecDeque<(PersistId, Vec<Write>)>,
+    /// Something is on it that was reported as not kept.
+    pub(crate) keeps_more: bool,
 }
 
 #[derive(Clone, Default)]
@@ -40,11 +42,10 @@ impl Disk {
         self.unsynced.push_back((id, writes));
     }
 
-    /// Makes a group safe, or not, as the fault has it. Returns the group if it is reported as kept.
-    pub(crate) fn sync(&mut self, id: PersistId, fault: Fault, rng: &mut StdRng) -> Result<Vec<Write>, String> {
-        let place = self.unsynced.iter().position(|(begun, _)| *begun == id).expect("every group was begun");
-        let (_, writes) = self.unsynced.remove(place).expect("it was found there");
-        match fault {
+    /// Makes the oldest group safe, or not, as the fault has it. Returns the group if it is reported as kept.
+    pub(crate) fn sync(&mut self, fault: Fault, rng: &mut StdRng) -> (PersistId, Result<Vec<Write>, String>) {
+        let (id, writes) = self.unsynced.pop_front().expect("a group was begun for each sync");
+        let result = match fault {
             Fault::None => {
                 self.commit(writes.clone());
                 Ok(writes)
@@ -52,11 +53,13 @@ impl Disk {
             Fault::Full => {
                 if rng.random_bool(0.3) {
                     self.commit(writes);
+                    self.keeps_more = true;
                 }
                 Err("no space left on device".to_owned())
             }
             Fault::ReadOnly => Err("read-only file system".to_owned()),
-        }
+        };
+        (id, result)
     }
 
     /// Power goes. Of the groups on their way the first few may have reached the disk: whole ones, and none without
@@ -85,7 +88,7 @@ impl Disk {
     /// any more and gives up its actor.
     pub(crate) fn moved(&self) -> Disk {
         let facts = Facts { actor: None, ..self.facts.clone() };
-        Disk { facts, unsynced: VecDeque::new(), zones: self.zones.clone() }
+        Disk { facts, unsynced: VecDeque::new(), ..self.clone() }
     }
 
     /// A copy of the files as they are on disk.
@@ -130,4 +133,20 @@ impl Disk {
     pub(crate) fn batches(&self) -> impl Iterator<Item = &Arc<Batch>> {
         self.zones.values().flat_map(|zone| zone.journal.values())
     }
+}
+
+/// A group in one line, for traces.
+pub(crate) fn describe(writes: &[Write]) -> String {
+    let one = |write: &Write| match write {
+        Write::Journal { position, batch } => {
+            format!("{:?}@{position} {:?}:{}", batch.incarnation, batch.dot.actor, batch.dot.seq)
+        }
+        Write::Checkpoint { incarnation, position, keep_from, chunks, .. } => {
+            let state = ZoneState::decode(chunks.iter().map(|chunk| &**chunk)).expect("nodes write what decodes");
+            format!("{incarnation:?} whole {:?} @{position}, journal from {keep_from}", state.version())
+        }
+        Write::Forget { incarnation } => format!("{incarnation:?} gone"),
+        Write::Facts(facts) => format!("facts of generation {}", facts.generation),
+    };
+    writes.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grapevine::replica::{
-    Batch, Dot, IncarnationId, Summary, VersionVector, Write, ZoneReplica, ZoneState, catalog_genesis,
+    Batch, Dot, IncarnationId, Summary, VersionVector, Write, ZoneReplica, ZoneState, catalog_genesis, catalog_name,
 };
 use grapevine::zone::{Name, RecordKey, RecordType};
 
@@ -61,6 +61,8 @@ pub(crate) struct Ledger {
     ttls: BTreeMap<(IncarnationId, Name, RecordType), Vec<usize>>,
     refreshes: BTreeMap<IncarnationId, Vec<usize>>,
     genesis: BTreeMap<IncarnationId, Genesis>,
+    /// Lives of zones that somebody deleted.
+    ended: BTreeSet<IncarnationId>,
 }
 
 impl Default for Ledger {
@@ -73,6 +75,7 @@ impl Default for Ledger {
             ttls: BTreeMap::new(),
             refreshes: BTreeMap::new(),
             genesis: BTreeMap::new(),
+            ended: BTreeSet::new(),
         };
         ledger.begin(catalog_genesis());
         ledger
@@ -127,6 +130,7 @@ impl Ledger {
             self.by_record.entry((incarnation, key.clone())).or_default().adds.push(index);
         }
         for (key, _) in &batch.removes {
+            self.ended.extend(listed_life(key));
             self.by_record.entry((incarnation, key.clone())).or_default().removes.push(index);
         }
         for write in &batch.ttls {
@@ -211,6 +215,12 @@ impl Ledger {
         }
     }
 
+    /// Whether somebody deleted this life of a zone: then it may be listed again by another who did not know, and of its
+    /// edits nothing is expected.
+    pub(crate) fn has_ended(&self, incarnation: IncarnationId) -> bool {
+        self.ended.contains(&incarnation)
+    }
+
     /// Every record that was ever in a zone.
     pub(crate) fn records(&self, incarnation: IncarnationId) -> BTreeSet<&RecordKey> {
         let least = (
@@ -263,6 +273,16 @@ impl Ledger {
         (first_fits && !genesis.is_some_and(replaced))
             || within.iter().any(|entry| fits(&entry.batch) && !replaced(entry.batch.dot))
     }
+}
+
+/// The life of a zone that a record of the catalog lists: `g<generation>-<incarnation>.zones.<catalog> PTR <origin>`.
+fn listed_life(key: &RecordKey) -> Option<IncarnationId> {
+    if key.rtype != RecordType::PTR || !key.owner.is_at_or_below(&catalog_name()) {
+        return None;
+    }
+    let label = std::str::from_utf8(key.owner.labels().next()?).ok()?;
+    let (_, incarnation) = label.split_once('-')?;
+    Some(IncarnationId(data_encoding::HEXLOWER.decode(incarnation.as_bytes()).ok()?.try_into().ok()?))
 }
 
 /// All that is live in a zone, served or shadowed, but for the SOA.

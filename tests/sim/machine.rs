@@ -44,6 +44,7 @@ pub(crate) struct Machine {
     pub(crate) disk_fault: Fault,
     pub(crate) disk_is_slow: bool,
     pub(crate) disk_busy_until: Duration,
+    pub(crate) disk_answers_until: Duration,
     /// A copy of its disk as it was some time ago.
     pub(crate) backup: Option<Disk>,
     pub(crate) tick_at: Option<Duration>,
@@ -67,6 +68,7 @@ impl Machine {
             disk_fault: Fault::None,
             disk_is_slow: false,
             disk_busy_until: Duration::ZERO,
+            disk_answers_until: Duration::ZERO,
             backup: None,
             tick_at: None,
             inbound: BTreeMap::new(),

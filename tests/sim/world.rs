@@ -12,7 +12,7 @@ use grapevine::zone::ZoneContent;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::machine::{Machine, Standing};
 use crate::network::{Network, addr_of, index_of};
 use crate::oracle::Oracle;
@@ -22,8 +22,9 @@ use crate::report::Report;
 enum Happening {
     Tick,
     Event(Event),
-    Synced(PersistId),
-    /// The store's answer; it may overtake an earlier one.
+    /// The disk is done with the oldest group.
+    Synced,
+    /// The store's answer.
     Kept(PersistId, Result<(), String>),
 }
 
@@ -153,6 +154,8 @@ impl World {
         for machine in &mut self.machines {
             machine.tick_at = machine.tick_at.map(|at| at.max(self.now));
             machine.paused_until = machine.paused_until.min(self.now);
+            machine.disk_busy_until += time;
+            machine.disk_answers_until += time;
         }
     }
 
@@ -198,13 +201,15 @@ impl World {
                 self.handle(index, Event::Tick);
             }
             Happening::Event(event) => self.handle(index, event),
-            Happening::Synced(id) => {
+            Happening::Synced => {
                 let machine = &mut self.machines[index];
-                let result = machine.disk.sync(id, machine.disk_fault, &mut self.rng).map(|writes| {
-                    self.oracle.stored(&writes);
-                });
-                let at = self.now + Duration::from_micros(self.rng.random_range(0..300));
-                self.schedule(at, index, Happening::Kept(id, result));
+                let (id, result) = machine.disk.sync(machine.disk_fault, &mut self.rng);
+                let result = result.map(|writes| self.oracle.stored(&writes));
+                // The answers come in the order of the writes, as the store's do.
+                let took = Duration::from_micros(self.rng.random_range(0..300));
+                machine.disk_answers_until = machine.disk_answers_until.max(self.now) + took;
+                let at = machine.disk_answers_until;
+                self.put(at, index, self.machines[index].life, Happening::Kept(id, result));
             }
             Happening::Kept(id, result) => self.handle(index, Event::Persisted { id, result }),
         }
@@ -233,13 +238,14 @@ impl World {
             Effect::SendRequest { id, to, payload } => self.request(index, id, to, payload),
             Effect::Respond { inbound, payload } => self.respond(index, inbound, payload),
             Effect::Persist { id, writes } => {
+                self.note(|| format!("node {index} stores {id:?}: {}", disk::describe(&writes)));
                 self.oracle.staged(index, &self.machines[index].name, &writes);
                 let machine = &mut self.machines[index];
                 let took = machine.write_time(&mut self.rng);
                 machine.disk_busy_until = machine.disk_busy_until.max(self.now) + took;
                 let at = machine.disk_busy_until;
                 machine.disk.begin(id, writes);
-                self.schedule(at, index, Happening::Synced(id));
+                self.schedule(at, index, Happening::Synced);
             }
             Effect::Publish(zones) => {
                 let machine = &mut self.machines[index];
