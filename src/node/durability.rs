@@ -120,12 +120,14 @@ impl Node {
     }
 
     pub(super) fn on_persisted(&mut self, id: PersistId, result: Result<(), String>, now: Now) {
-        if let Some((ticket, staged)) = self.staged.remove(&id) {
+        if let Some((waiters, staged)) = self.staged.remove(&id) {
             match result {
-                Ok(()) => self.commit(ticket, staged, now),
+                Ok(()) => self.commit(waiters, staged, now),
                 Err(reason) => {
                     self.replica.abandon(staged);
-                    self.done(ticket, Err(CommandError::NotStored(reason)));
+                    for (ticket, ..) in waiters {
+                        self.done(ticket, Err(CommandError::NotStored(reason.clone())));
+                    }
                 }
             }
             self.pump_commands(now);

@@ -132,6 +132,13 @@ pub enum Effect {
     },
     /// A datagram or stream message was authentic but not understood, and dropped; to be counted.
     Malformed,
+    /// A serial is now known to have stood for two contents while edits were concurrent; to be counted.
+    Ambiguous {
+        /// The zone.
+        zone: Name,
+        /// The serial as served.
+        serial: u32,
+    },
     /// Batches of other nodes were applied; to be counted.
     Merged {
         /// How many.

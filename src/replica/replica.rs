@@ -1,21 +1,19 @@
-//! All zones of a node: the catalog, every incarnation it lists, what is served of them, and edits on their way to disk.
+//! All zones of a node: the catalog, every incarnation it lists, and what is served of them.
 //!
-//! An edit of this node is *staged* first: its batch is made and its place in the journal set aside, but the state is
-//! as it was until the store has kept it. So nothing is sent, served or acknowledged that a crash could take back, and
-//! a sequence number is never used twice. Batches of other nodes are applied at once; should a crash take them, they
-//! come again. While a zone has a staged edit, further ones wait.
+//! Batches of other nodes are applied at once; should a crash take them, they come again. How this node's own edits
+//! come in: [`super::stage`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::digest::Accumulator;
-use super::state::{ApplyError, ZoneState};
+use super::state::ZoneState;
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    ActorId, Batch, Catalog, Digest, EditError, EditRequest, Hlc, IncarnationId, Member, Saved, Source, Stub,
-    VersionVector, Write, catalog_genesis, catalog_name,
+    Batch, Catalog, Digest, Dot, EditError, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
+    catalog_genesis, catalog_name,
 };
-use crate::zone::{Name, RecordType, ZoneContent, ZoneSet, serial_gt, served_serial};
+use crate::zone::{Name, RecordType, ZoneContent, ZoneSet};
 
 /// All zones of one node.
 #[derive(Clone, Debug)]
@@ -28,36 +26,9 @@ pub struct Replica {
     /// What each incarnation contributes to the root.
     prints: BTreeMap<IncarnationId, [u8; 40]>,
     root: Accumulator,
-    /// Incarnations with a staged edit, and the journal position that it will have.
-    staged: BTreeMap<IncarnationId, u64>,
-    hlc: Hlc,
-}
-
-/// An edit that is made but not applied, until its writes are kept.
-#[derive(Debug)]
-pub struct Staged {
-    /// What must be on disk first.
-    pub writes: Vec<Write>,
-    zone: Name,
-    batches: Vec<(u64, Arc<Batch>)>,
-    created: Vec<ZoneReplica>,
-}
-
-/// Why an edit cannot be staged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StageError {
-    /// The zone, or the catalog, has an edit under way; the same call may succeed once it is done.
-    #[error("an edit is under way")]
-    Busy,
-    /// There is no such zone.
-    #[error("no such zone")]
-    NoSuchZone,
-    /// There is such a zone already.
-    #[error("the zone exists already")]
-    ZoneExists,
-    /// The edit itself is at fault.
-    #[error(transparent)]
-    Edit(#[from] EditError),
+    /// Incarnations with staged edits, and the lowest journal position that these will have.
+    pub(super) staged: BTreeMap<IncarnationId, u64>,
+    pub(super) hlc: Hlc,
 }
 
 /// What of a peer's zone this node compares with its own.
@@ -84,10 +55,15 @@ pub struct Changed {
     pub incomplete: bool,
     /// Things that an operator must hear.
     pub alarms: Vec<String>,
+    /// Which version is served under which serial from now on.
+    pub point: Option<(IncarnationId, u64, VersionHash)>,
+    /// Zones and serials that are now known to have stood for two contents.
+    pub ambiguous: Vec<(Name, u64)>,
 }
 
 impl Changed {
-    fn absorb(&mut self, ingested: Ingested) {
+    fn absorb(&mut self, zone: &Name, ingested: Ingested) {
+        self.ambiguous.extend(ingested.ambiguous.into_iter().map(|serial| (zone.clone(), serial)));
         self.publish |= !ingested.applied.is_empty();
         self.incomplete |= ingested.waiting;
         self.alarms.extend(ingested.alarm);
@@ -158,7 +134,14 @@ impl Replica {
         if incarnation == self.catalog_id { Some(&self.catalog) } else { self.zones.get(&incarnation) }
     }
 
-    fn get_mut(&mut self, incarnation: IncarnationId) -> Option<&mut ZoneReplica> {
+    /// Holds a new incarnation, unless it is here already.
+    pub(super) fn adopt(&mut self, zone: ZoneReplica) {
+        let incarnation = zone.state().incarnation();
+        self.zones.entry(incarnation).or_insert(zone);
+        self.reprint(incarnation);
+    }
+
+    pub(super) fn get_mut(&mut self, incarnation: IncarnationId) -> Option<&mut ZoneReplica> {
         if incarnation == self.catalog_id { Some(&mut self.catalog) } else { self.zones.get_mut(&incarnation) }
     }
 
@@ -209,117 +192,6 @@ impl Replica {
         self.prints.insert(incarnation, print);
     }
 
-    /// Stages an edit of an existing zone; `None` if nothing would change.
-    pub fn stage_edit(
-        &mut self,
-        origin: &Name,
-        request: &EditRequest<'_>,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Option<Staged>, StageError> {
-        let incarnation = self.serving(origin).ok_or(StageError::NoSuchZone)?.state().incarnation();
-        let batches: Vec<_> = self.stage(incarnation, request, actor, wall_ms)?.into_iter().collect();
-        Ok((!batches.is_empty()).then(|| Staged {
-            writes: journal(&batches),
-            zone: origin.clone(),
-            batches,
-            created: Vec::new(),
-        }))
-    }
-
-    /// Stages new zones, all or none. The serial of one whose name was deleted before continues above the old one's.
-    pub fn stage_create(
-        &mut self,
-        contents: &[ZoneContent],
-        source: &Source,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Staged, StageError> {
-        if self.staged.contains_key(&self.catalog_id) {
-            return Err(StageError::Busy);
-        }
-        let (mut changes, mut created) = (Vec::new(), Vec::new());
-        for content in contents {
-            if self.listed.of(&content.origin).next().is_some() {
-                return Err(StageError::ZoneExists);
-            }
-            check_content(content)?;
-            let stub = self.listed.stub(&content.origin);
-            let generation = stub.map_or(1, |stub| stub.generation + 1);
-            let serial = stub.map_or(content.soa.serial.into(), |stub| above(stub.serial, content.soa.serial));
-            let state = ZoneState::genesis(content, generation, serial);
-            let (origin, incarnation) = (content.origin.clone(), state.incarnation());
-            changes.extend(Catalog::list(&Member { origin, generation, incarnation }));
-            created.push(ZoneReplica::new(state, false));
-        }
-        let zone = contents.first().map_or_else(catalog_name, |content| content.origin.clone());
-        let note = match contents.len() {
-            1 => format!("zone {zone} created"),
-            count => format!("{count} zones created, {zone} the first"),
-        };
-        let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
-        let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
-        let mut writes: Vec<Write> = created.iter_mut().map(|zone| zone.checkpoint(None)).collect();
-        writes.extend(journal(&batches));
-        Ok(Staged { writes, zone, batches, created })
-    }
-
-    /// Stages the deletion of a zone, in all its lives, on every node.
-    pub fn stage_delete(
-        &mut self,
-        origin: &Name,
-        source: &Source,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Staged, StageError> {
-        let generation = self.listed.of(origin).map(|member| member.generation).max().ok_or(StageError::NoSuchZone)?;
-        let serial = self.serving(origin).map_or(0, |zone| zone.state().serial());
-        let changes = self.listed.delist(origin, Stub { generation, serial });
-        let note = format!("zone {origin} deleted");
-        let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
-        let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
-        Ok(Staged { writes: journal(&batches), zone: origin.clone(), batches, created: Vec::new() })
-    }
-
-    /// Applies a staged edit whose writes are kept.
-    pub fn commit(&mut self, staged: Staged) -> Changed {
-        let mut changed = Changed { publish: true, ..Changed::default() };
-        for zone in staged.created {
-            let incarnation = zone.state().incarnation();
-            self.zones.entry(incarnation).or_insert(zone);
-            self.reprint(incarnation);
-        }
-        for (position, batch) in staged.batches {
-            let incarnation = batch.incarnation;
-            self.staged.remove(&incarnation);
-            let Some(zone) = self.get_mut(incarnation) else { continue };
-            match zone.commit(position, batch.clone()) {
-                Ok(()) => changed.news.push(batch),
-                Err(ApplyError::Known) => {}
-                Err(error) => changed.alarms.push(format!("an edit of this node is not applied: {error}")),
-            }
-            self.after_change(incarnation, &mut changed);
-        }
-        changed
-    }
-
-    /// Drops a staged edit whose writes were not kept.
-    pub fn abandon(&mut self, staged: Staged) {
-        for (position, batch) in staged.batches {
-            self.staged.remove(&batch.incarnation);
-            if let Some(zone) = self.get_mut(batch.incarnation) {
-                zone.vacate_position(position);
-            }
-        }
-    }
-
-    /// The zone that a staged edit concerns.
-    pub fn zone_of(staged: &Staged) -> &Name {
-        &staged.zone
-    }
-
     /// Takes in a batch from a peer. One that does not belong to a listed zone is ignored: either its listing comes
     /// with the catalog and the batch with it, or the zone is deleted.
     pub fn ingest(&mut self, batch: Arc<Batch>) -> Changed {
@@ -328,7 +200,8 @@ impl Replica {
         self.hear_of(batch.hlc);
         match self.get_mut(incarnation) {
             Some(zone) => {
-                changed.absorb(zone.ingest(batch));
+                let origin = batch.zone.clone();
+                changed.absorb(&origin, zone.ingest(batch));
                 if changed.publish {
                     self.after_change(incarnation, &mut changed);
                 }
@@ -353,7 +226,7 @@ impl Replica {
         }
         self.hear_of(state.newest_hlc());
         match self.get_mut(incarnation) {
-            Some(zone) => changed.absorb(zone.merge(&state)),
+            Some(zone) => changed.absorb(state.zone(), zone.merge(&state)),
             None => {
                 self.zones.insert(incarnation, ZoneReplica::new(state, false));
             }
@@ -365,6 +238,45 @@ impl Replica {
         changed
     }
 
+    /// Remembers that a batch which a peer sent cannot be applied here, or not even be read.
+    pub fn quarantine(&mut self, incarnation: IncarnationId, dot: Dot, reason: &str) -> Option<String> {
+        let zone = self.get_mut(incarnation)?;
+        if zone.state().version().contains(dot) { None } else { zone.quarantine(dot, reason) }
+    }
+
+    /// Notes which version a peer serves under which serial. The zone's name if that makes the serial ambiguous.
+    pub fn note_point(&mut self, incarnation: IncarnationId, serial: u64, version: VersionHash) -> Option<Name> {
+        let zone = self.get_mut(incarnation)?;
+        zone.note_point(serial, version).then(|| zone.state().zone().clone())
+    }
+
+    /// Computes an incarnation's digest anew. Returns whether the running one was right.
+    pub fn recount(&mut self, incarnation: IncarnationId) -> bool {
+        let right = self.get_mut(incarnation).is_none_or(ZoneReplica::recount);
+        self.reprint(incarnation);
+        right
+    }
+
+    /// Takes over the content that most nodes hold of a version which this node holds with another content.
+    pub fn repair(&mut self, right: ZoneState) -> Changed {
+        let mut changed = Changed::default();
+        let incarnation = right.incarnation();
+        let in_flight = self.staged.get(&incarnation).copied();
+        let Some(zone) = self.get_mut(incarnation).filter(|zone| zone.state().version() == right.version()) else {
+            return changed;
+        };
+        let origin = right.zone().clone();
+        let differing = zone.repair(right);
+        changed.writes.push(zone.checkpoint(in_flight));
+        changed.publish = true;
+        changed.alarms.push(format!(
+            "zone {origin}: {differing} records here differed from what other nodes hold at the same version and are \
+             replaced by theirs; check this machine's memory and disk"
+        ));
+        self.after_change(incarnation, &mut changed);
+        changed
+    }
+
     /// Moves this node's clock past a write. A time beyond all sense may tie-break, but not push the clock to its end.
     fn hear_of(&mut self, hlc: Hlc) {
         if hlc.wall_ms() < MAX_SANE_WALL_MS {
@@ -372,29 +284,11 @@ impl Replica {
         }
     }
 
-    /// Stages one edit of one incarnation.
-    fn stage(
-        &mut self,
-        incarnation: IncarnationId,
-        request: &EditRequest<'_>,
-        actor: ActorId,
-        wall_ms: u64,
-    ) -> Result<Option<(u64, Arc<Batch>)>, StageError> {
-        if self.staged.contains_key(&incarnation) {
-            return Err(StageError::Busy);
-        }
-        let hlc = self.hlc.next(wall_ms);
-        let zone = self.get_mut(incarnation).ok_or(StageError::NoSuchZone)?;
-        let Some(batch) = zone.state().prepare(request, zone.next_dot(actor), hlc)? else { return Ok(None) };
-        let position = zone.reserve_position();
-        self.hlc = hlc;
-        self.staged.insert(incarnation, position);
-        Ok(Some((position, Arc::new(batch))))
-    }
-
     /// What follows from a change to one incarnation: the served set, the catalog's consequences, a checkpoint.
-    fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
+    pub(super) fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
         self.reprint(incarnation);
+        let point = |zone: &ZoneReplica| (incarnation, zone.state().serial(), zone.state().version().hash());
+        changed.point = self.get(incarnation).map(point);
         let in_flight = self.staged.get(&incarnation).copied();
         if let Some(zone) = self.get_mut(incarnation)
             && zone.wants_checkpoint()
@@ -435,16 +329,6 @@ impl Replica {
 
 /// The year 2500: no clock of a working node is past it.
 const MAX_SANE_WALL_MS: u64 = 16_725_225_600_000;
-
-fn journal(batches: &[(u64, Arc<Batch>)]) -> Vec<Write> {
-    batches.iter().map(|(position, batch)| Write::Journal { position: *position, batch: batch.clone() }).collect()
-}
-
-/// A serial above `last` that shows as `wanted`, if `wanted` is newer; else the next one.
-fn above(last: u64, wanted: u32) -> u64 {
-    let shown = served_serial(last);
-    if serial_gt(wanted, shown) { last + u64::from(wanted.wrapping_sub(shown)) } else { last + 1 }
-}
 
 /// Whether a zone may begin with this content.
 pub fn check_content(content: &ZoneContent) -> Result<(), EditError> {

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::log::Log;
+use super::points::{Points, VersionHash};
+use super::quarantine::Quarantine;
+use super::scratch::Scratch;
 use super::state::{ApplyError, ZoneState};
 use super::{Batch, Digest, Dot, SavedZone, VersionVector, Write};
-use crate::zone::{Name, NameMap, Zone, ZoneEditor};
+use crate::zone::{Name, NameMap, RecordKey, Zone, ZoneEditor};
 
 /// How many batches may wait for their dependencies. More are dropped and come again by anti-entropy.
 const MAX_PENDING: usize = 1024;
@@ -22,6 +25,19 @@ pub struct Ingested {
     pub waiting: bool,
     /// Something that an operator must hear: an illegal batch, or two batches under one dot.
     pub alarm: Option<String>,
+    /// Serials that are now known to have stood for two contents.
+    pub ambiguous: Vec<u64>,
+}
+
+/// What came of this node's own batches.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// Those that were new.
+    pub news: Vec<Arc<Batch>>,
+    /// What went wrong.
+    pub errors: Vec<ApplyError>,
+    /// The zone's serial, if it is known to stand for another content elsewhere.
+    pub ambiguous: Option<u64>,
 }
 
 /// One incarnation of a zone on this node.
@@ -32,11 +48,13 @@ pub struct ZoneReplica {
     log: Log,
     pending: BTreeMap<Dot, Arc<Batch>>,
     next_position: u64,
-    /// The place of an edit that was refused. The next one of this node takes it, and with it the same sequence number,
-    /// so that whatever the failing disk kept of the refused one is overwritten.
-    vacant_position: Option<u64>,
+    /// The places of edits that were refused. The next ones of this node take them, and with them the same sequence
+    /// numbers, so that whatever the failing disk kept of the refused ones is overwritten.
+    vacant_positions: BTreeSet<u64>,
     checkpointed: u64,
     shadowed: NameMap<usize>,
+    quarantine: Quarantine,
+    points: Points,
     hidden: bool,
 }
 
@@ -50,9 +68,11 @@ impl ZoneReplica {
             log: Log::default(),
             pending: BTreeMap::new(),
             next_position: 0,
-            vacant_position: None,
+            vacant_positions: BTreeSet::new(),
             checkpointed: 0,
             shadowed: NameMap::default(),
+            quarantine: Quarantine::default(),
+            points: Points::default(),
             hidden,
         };
         replica.rebuild();
@@ -113,12 +133,17 @@ impl ZoneReplica {
 
     /// Sets a journal position aside for an edit of this node that is about to be stored.
     pub fn reserve_position(&mut self) -> u64 {
-        self.vacant_position.take().unwrap_or_else(|| self.take_position())
+        self.vacant_positions.pop_first().unwrap_or_else(|| self.take_position())
+    }
+
+    /// The places that are still vacant after a group of edits has taken its own, to be erased with the group's write.
+    pub fn vacant_positions(&self) -> Vec<u64> {
+        self.vacant_positions.iter().copied().collect()
     }
 
     /// Gives back the position of an edit that could not be stored.
     pub fn vacate_position(&mut self, position: u64) {
-        self.vacant_position = Some(position);
+        self.vacant_positions.insert(position);
     }
 
     fn take_position(&mut self) -> u64 {
@@ -138,21 +163,22 @@ impl ZoneReplica {
         let mut ingested = Ingested::default();
         let known = self.log.get(batch.dot).or_else(|| self.pending.get(&batch.dot));
         if known.is_some_and(|known| **known != *batch) {
-            ingested.alarm = Some(format!(
-                "zone {}: two different batches claim to be number {} of actor {}; neither the later one nor anything \
-                 that builds on it is applied here",
-                batch.zone, batch.dot.seq, batch.dot.actor
-            ));
+            let reason =
+                "two different batches claim this number; neither the later one nor what builds on it is applied";
+            ingested.alarm = self.quarantine(batch.dot, reason);
             return ingested;
         }
         let mut touched = BTreeSet::new();
         let mut next = Some(batch);
         while let Some(batch) = next {
-            match self.state.apply(&batch) {
+            match self.apply_foreign(&batch) {
                 Ok(owners) => {
                     touched.extend(owners);
                     let position = self.take_position();
                     self.log.push(position, batch.clone());
+                    if self.points.note(batch.serial, batch.version_after().hash()) {
+                        ingested.ambiguous.push(batch.serial);
+                    }
                     ingested.applied.push((position, batch));
                 }
                 Err(ApplyError::Known) => {}
@@ -163,23 +189,96 @@ impl ZoneReplica {
                     }
                 }
                 Err(ApplyError::Illegal(reason)) => {
-                    ingested.alarm = Some(format!("zone {}: a batch is not legal: {reason}", batch.zone));
+                    ingested.alarm = self.quarantine(batch.dot, &reason).or(ingested.alarm);
                 }
             }
             next = self.take_ready();
         }
         if !ingested.applied.is_empty() {
-            self.publish(touched);
+            ingested.ambiguous.extend(self.publish(touched));
         }
         ingested
     }
 
-    /// Applies a batch of this node that has been stored at `position`.
-    pub fn commit(&mut self, position: u64, batch: Arc<Batch>) -> Result<(), ApplyError> {
-        let owners = self.state.apply(&batch)?;
-        self.log.push(position, batch);
-        self.publish(owners.into_iter().collect());
-        Ok(())
+    fn apply_foreign(&mut self, batch: &Batch) -> Result<Vec<Name>, ApplyError> {
+        if !self.state.version().contains(batch.dot) && self.state.version().includes(&batch.deps) {
+            Scratch::try_batch(&self.state, batch).map_err(ApplyError::Illegal)?;
+        }
+        self.state.apply(batch)
+    }
+
+    /// Remembers that a batch cannot be applied here. Returns what an operator must hear, the first time.
+    pub fn quarantine(&mut self, dot: Dot, reason: &str) -> Option<String> {
+        let zone = self.state.zone();
+        let told = format!(
+            "zone {zone}: number {} of actor {} is not applied: {reason}. This node is not current in the zone from \
+             here on; the others go on",
+            dot.seq, dot.actor
+        );
+        self.quarantine.put(dot, reason).then_some(told)
+    }
+
+    /// How many batches are kept out.
+    pub fn quarantined(&self) -> usize {
+        self.quarantine.len()
+    }
+
+    /// Notes under which serial another node serves which version. Returns whether that makes the serial ambiguous.
+    pub fn note_point(&mut self, serial: u64, version: VersionHash) -> bool {
+        self.points.note(serial, version)
+    }
+
+    /// The latest serials with their versions.
+    pub fn latest_points(&self, count: usize) -> Vec<(u64, VersionHash)> {
+        self.points.latest(count)
+    }
+
+    /// How many serials have been found to stand for two contents.
+    pub fn ambiguous(&self) -> u64 {
+        self.points.count
+    }
+
+    /// Computes the digest anew. Returns whether the running one was right.
+    pub fn recount(&mut self) -> bool {
+        self.state.recount()
+    }
+
+    /// Takes over another content of the same version, which most nodes hold. Returns how many records differed.
+    pub fn repair(&mut self, right: ZoneState) -> usize {
+        let keys = |state: &ZoneState| -> BTreeSet<RecordKey> {
+            let sets =
+                state.owners.iter().flat_map(|(owner, sets)| sets.iter().map(move |(rtype, set)| (owner, rtype, set)));
+            sets.flat_map(|(owner, rtype, set)| {
+                set.records.iter().map(|record| RecordKey {
+                    owner: owner.clone(),
+                    rtype: *rtype,
+                    rdata: record.rdata.clone(),
+                })
+            })
+            .collect()
+        };
+        let differing = keys(&self.state).symmetric_difference(&keys(&right)).count();
+        self.state = right;
+        self.rebuild();
+        differing
+    }
+
+    /// Applies batches of this node that have been stored.
+    pub fn commit(&mut self, batches: Vec<(u64, Arc<Batch>)>) -> Committed {
+        let (mut committed, mut touched) = (Committed::default(), BTreeSet::new());
+        for (position, batch) in batches {
+            match self.state.apply(&batch) {
+                Ok(owners) => {
+                    touched.extend(owners);
+                    self.log.push(position, batch.clone());
+                    committed.news.push(batch);
+                }
+                Err(ApplyError::Known) => {}
+                Err(error) => committed.errors.push(error),
+            }
+        }
+        committed.ambiguous = self.publish(touched);
+        committed
     }
 
     /// Takes in a whole state, and then the batches that waited for something in it.
@@ -232,8 +331,9 @@ impl ZoneReplica {
         self.publish(owners);
     }
 
-    /// Makes the next snapshot: the owners that changed, the serial and the version.
-    fn publish(&mut self, touched: BTreeSet<Name>) {
+    /// Makes the next snapshot: the owners that changed, the serial and the version. Returns the serial if it is known
+    /// to stand for another content elsewhere.
+    fn publish(&mut self, touched: BTreeSet<Name>) -> Option<u64> {
         let mut editor = self.snapshot.edit();
         for owner in touched {
             let projected = self.state.project(&owner);
@@ -249,5 +349,8 @@ impl ZoneReplica {
         editor.set_soa(self.state.soa(), self.state.serial());
         editor.set_version(self.state.version().hash());
         self.snapshot = Arc::new(editor.finish());
+        self.quarantine.settle(self.state.version());
+        let serial = self.state.serial();
+        self.points.note(serial, self.state.version().hash()).then_some(serial)
     }
 }

@@ -102,6 +102,10 @@ impl Disk {
                 Write::Journal { position, batch } => {
                     self.zones.entry(batch.incarnation).or_default().journal.insert(position, batch);
                 }
+                Write::Erase { incarnation, positions } => {
+                    let zone = self.zones.entry(incarnation).or_default();
+                    zone.journal.retain(|position, _| !positions.contains(position));
+                }
                 Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
                     let zone = self.zones.entry(incarnation).or_default();
                     zone.checkpoint = Some((position, chunks));
@@ -146,6 +150,7 @@ pub(crate) fn describe(writes: &[Write]) -> String {
             format!("{incarnation:?} whole {:?} @{position}, journal from {keep_from}", state.version())
         }
         Write::Forget { incarnation } => format!("{incarnation:?} gone"),
+        Write::Erase { incarnation, positions } => format!("{incarnation:?} without {positions:?}"),
         Write::Facts(facts) => format!("facts of generation {}", facts.generation),
     };
     writes.iter().map(one).collect::<Vec<_>>().join(", ")

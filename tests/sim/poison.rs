@@ -4,10 +4,9 @@
 //! The shapes of messages are repeated here on purpose: they are private to the node, and a poisoner does not ask.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use grapevine::codec;
-use grapevine::replica::{ActorId, Batch, Digest, Dot};
+use grapevine::replica::{ActorId, Batch, Digest, Dot, IncarnationId};
 use grapevine::zone::{Name, Rdata, RecordKey, RecordType};
 use rand::rngs::StdRng;
 use rand::seq::IndexedMutRandom;
@@ -17,23 +16,36 @@ use rand::{Rng, RngExt};
 pub(crate) const MALFORMED: &str = "malformed message";
 
 /// The alarms that poison provokes. Anything else that a node reports is its own fault.
-pub(crate) const PROVOKED: &[&str] =
-    &[MALFORMED, "a batch is not legal", "two different batches claim", "sent a zone that this node does not accept"];
+pub(crate) const PROVOKED: &[&str] = &[
+    MALFORMED,
+    "is not applied: two different batches claim this number",
+    "is not applied: malformed message",
+    "is not applied",
+    "sent a zone that this node does not accept",
+    "is left alone",
+];
 
-/// First byte of a datagram about zones.
-const REPLICATION: u8 = 1;
+/// The version of the protocol between nodes.
+const PROTOCOL: u8 = 2;
+/// First byte of a datagram about zones: the version and a kind.
+const REPLICATION: u8 = PROTOCOL << 2 | 1;
 /// The variant of a response that brings batches.
 const BATCHES: u32 = 3;
 
-/// A datagram's content, field by field: the sender, its root, whether it has synced, whether to ask it, batches.
-type Gossip = (SocketAddr, Digest, bool, bool, Vec<Arc<Batch>>);
+/// A batch in its envelope.
+type Enclosed = (IncarnationId, Dot, Vec<u8>);
+/// A zone's serial and version.
+type Point = (u64, [u8; 8]);
+/// A datagram's content, field by field: the sender, its root, whether it has synced, whether to ask it, the versions
+/// of its zones, batches.
+type Gossip = (SocketAddr, Digest, bool, bool, Vec<(IncarnationId, u64, [u8; 8])>, Vec<Enclosed>);
 
 /// Bytes that mean nothing.
 pub(crate) fn garbage(rng: &mut StdRng) -> Vec<u8> {
     let mut bytes = vec![0; rng.random_range(0..200)];
     rng.fill_bytes(&mut bytes);
     if let Some(kind) = bytes.first_mut() {
-        *kind = [0, REPLICATION, 7][rng.random_range(0..3)];
+        *kind = [PROTOCOL << 2, REPLICATION, 7][rng.random_range(0..3)];
     }
     bytes
 }
@@ -42,7 +54,7 @@ pub(crate) fn garbage(rng: &mut StdRng) -> Vec<u8> {
 pub(crate) fn rumour(from: SocketAddr, batch: Batch, rng: &mut StdRng) -> Vec<u8> {
     let mut root = Digest::default();
     rng.fill_bytes(&mut root.0);
-    let gossip: Gossip = (from, root, true, false, vec![Arc::new(batch)]);
+    let gossip: Gossip = (from, root, true, false, Vec::new(), vec![enclose(&batch)]);
     let mut bytes = vec![REPLICATION];
     bytes.extend(codec::encode(&gossip));
     bytes
@@ -71,6 +83,10 @@ pub(crate) fn forged(real: &Batch) -> Batch {
     batch
 }
 
+fn enclose(batch: &Batch) -> Enclosed {
+    (batch.incarnation, batch.dot, codec::encode(batch))
+}
+
 fn break_it(batch: &mut Batch, how: u32) {
     let key = |owner: Name, rtype, rdata: &[u8]| RecordKey { owner, rtype, rdata: Rdata::new(rdata) };
     let elsewhere: Name = "victim.test.".parse().expect("a name");
@@ -91,13 +107,22 @@ pub(crate) fn spoil(payload: &[u8], rng: &mut StdRng) -> Option<Vec<u8>> {
         0 => Some(payload[..rng.random_range(0..payload.len())].to_vec()),
         1 => Some(garbage(rng)),
         _ => {
-            if payload.first() != Some(&(BATCHES as u8)) {
+            if !payload.starts_with(&[PROTOCOL, BATCHES as u8]) {
                 return None;
             }
-            let (variant, mut batches): (u32, Vec<Batch>) = codec::decode(payload).expect("a response with batches");
-            let how = rng.random_range(0..6);
-            break_it(batches.choose_mut(rng)?, how);
-            Some(codec::encode(&(variant, batches)))
+            let (head, mut batches, points): ((u8, u32), Vec<Enclosed>, Vec<Point>) =
+                codec::decode(payload).expect("a response with batches");
+            let (_, dot, bytes) = batches.choose_mut(rng)?;
+            match rng.random_range(0..8) {
+                6 => *bytes = garbage(rng),
+                7 => dot.seq += 1,
+                how => {
+                    let mut batch: Batch = codec::decode(bytes).expect("a batch");
+                    break_it(&mut batch, how);
+                    *bytes = codec::encode(&batch);
+                }
+            }
+            Some(codec::encode(&(head, batches, points)))
         }
     }
 }

@@ -49,7 +49,9 @@ impl Run {
         report.count_many("edits refused", oracle.refused);
         report.count_many("acknowledged edits gone with their only disks", oracle.gone_with_disks);
         report.count_many("transfers by the secondary", oracle.secondary.taken);
-        report.count_many("serials that the secondary saw with two contents", oracle.secondary.ambiguous.len() as u64);
+        let (ambiguous, untold) = (oracle.secondary.ambiguous.len() as u64, oracle.secondary.untold().count() as u64);
+        report.count_many("serials that the secondary saw with two contents", ambiguous);
+        report.count_many("of these, serials that no node told of", untold);
         for (what, times) in oracle.alarms {
             report.count_many(what, times);
         }

@@ -1,6 +1,6 @@
 //! A secondary server that transfers zones from whichever node it happens to ask, and believes in serials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grapevine::replica::{IncarnationId, VersionVector};
@@ -20,10 +20,22 @@ pub(crate) struct Secondary {
     transfers: BTreeMap<(Name, u32), Vec<Transfer>>,
     pub(crate) taken: u64,
     /// Serials that it saw with two contents: only while the nodes that it asked had diverged.
-    pub(crate) ambiguous: Vec<(Name, u32)>,
+    pub(crate) ambiguous: BTreeSet<(Name, u32)>,
+    /// Serials of which some node told its operator.
+    told: BTreeSet<(Name, u32)>,
 }
 
 impl Secondary {
+    /// A node tells that a serial stands for two contents.
+    pub(crate) fn hear(&mut self, zone: Name, serial: u32) {
+        self.told.insert((zone, serial));
+    }
+
+    /// Serials that it saw with two contents and that no node told of.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = &(Name, u32)> {
+        self.ambiguous.difference(&self.told)
+    }
+
     /// Takes a zone from a machine. One serial may stand for two contents only if neither version had seen the other;
     /// returns what is wrong otherwise.
     pub(crate) fn transfer(
@@ -43,7 +55,7 @@ impl Secondary {
         for other in earlier.iter().filter(|other| other.zone.to_content() != zone.to_content()) {
             let diverged = !version.includes(&other.version) && !other.version.includes(version);
             if diverged || incarnation != other.incarnation {
-                self.ambiguous.push((origin.clone(), serial));
+                self.ambiguous.insert((origin.clone(), serial));
             } else {
                 wrong = Some(format!(
                     "node {} and then node {machine} handed out {origin} at serial {serial} with different contents",

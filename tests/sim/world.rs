@@ -266,6 +266,7 @@ impl World {
             }
             Effect::Malformed => self.oracle.alarm(index, poison::MALFORMED),
             Effect::Fatal(message) => self.oracle.alarm(index, &format!("stops: {message}")),
+            Effect::Ambiguous { zone, serial } => self.oracle.secondary.hear(zone, serial),
             Effect::Merged { .. } => {}
         }
     }
