@@ -61,6 +61,7 @@ impl Node {
         {
             self.ask(from, now);
         }
+        self.make_wanted(now);
     }
 
     /// Tells that a serial stood for two contents.
@@ -173,6 +174,10 @@ impl Node {
             self.ask(peer, now);
         }
         self.tell(false);
+        if self.bootstrap.is_done() && self.replica.is_unsettled() {
+            let changed = self.replica.review();
+            self.on_changed(changed, None, now);
+        }
     }
 
     /// Answers what a peer asks over a stream.

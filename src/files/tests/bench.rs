@@ -83,7 +83,9 @@ impl World {
                 self.insert(content);
                 Ok(self.applied(&origin, true))
             }
-            Command::Import(_) => unreachable!("the files' zones are offered, not imported, by this layer"),
+            Command::Import(_) | Command::Remember { .. } => {
+                unreachable!("the files' zones are offered, not imported, by this layer")
+            }
             Command::Delete { zone, .. } => {
                 let (_, serial) = self.zones.remove(&zone).ok_or(CommandError::NoSuchZone(zone.clone()))?;
                 self.deleted.insert(zone, serial);
