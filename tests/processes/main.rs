@@ -1,5 +1,6 @@
 //! Real processes of the `grapevine` binary on real sockets and files, as people start, edit, ask and kill them.
 
+mod chaos;
 mod client;
 mod cluster;
 mod crashes;
