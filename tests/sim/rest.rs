@@ -49,6 +49,7 @@ impl Run {
         report.count_many("edits refused", oracle.refused);
         report.count_many("acknowledged edits gone with their only disks", oracle.gone_with_disks);
         report.count_many("transfers by the secondary", oracle.secondary.taken);
+        report.count_many("lives of a zone served below an earlier one's serial", oracle.lives_below);
         let (ambiguous, untold) = (oracle.secondary.ambiguous.len() as u64, oracle.secondary.untold().count() as u64);
         report.count_many("serials that the secondary saw with two contents", ambiguous);
         report.count_many("of these, serials that no node told of", untold);
@@ -128,7 +129,8 @@ impl Run {
         let view = machine.node.as_ref()?.view(machine.clock(self.world.now));
         let alive = view.members.iter().filter(|member| member.state == MemberState::Alive).count();
         if alive != count {
-            return Some(format!("node {index} sees {alive} of {count} members alive"));
+            let others: Vec<_> = view.members.iter().map(|member| (&member.name, member.state)).collect();
+            return Some(format!("node {index} sees {alive} of {count} members alive: {others:?}"));
         }
         if !view.initialised || !view.synced {
             return Some(format!("node {index} has not synced"));
