@@ -218,6 +218,14 @@ impl Replica {
         }
         let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return changed };
         self.staged.remove(&incarnation);
+        if self.overtaken.remove(&incarnation) {
+            // The zone was deleted meanwhile, and its journal may be gone. If it is listed again, by someone who did not
+            // know, the edits come to it as if from another node.
+            for (_, batch) in staged.batches {
+                changed.append(self.ingest(batch));
+            }
+            return changed;
+        }
         let Some(zone) = self.get_mut(incarnation) else { return changed };
         let (origin, committed) = (zone.state().zone().clone(), zone.commit(staged.batches));
         changed.news = committed.news;
@@ -230,11 +238,13 @@ impl Replica {
 
     /// Drops staged edits whose writes were not kept.
     pub fn abandon(&mut self, staged: Staged) {
-        for (position, batch) in staged.batches {
-            self.staged.remove(&batch.incarnation);
-            if let Some(zone) = self.get_mut(batch.incarnation) {
-                zone.vacate_position(position);
-            }
+        let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return };
+        self.staged.remove(&incarnation);
+        if self.overtaken.remove(&incarnation) {
+            return;
+        }
+        if let Some(zone) = self.get_mut(incarnation) {
+            staged.batches.iter().for_each(|(position, _)| zone.vacate_position(*position));
         }
     }
 }

