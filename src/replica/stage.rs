@@ -173,6 +173,11 @@ impl Replica {
         let mut hlc = self.hlc;
         let zone = self.get_mut(incarnation).ok_or(StageError::NoSuchZone)?;
         let mut dot = zone.next_dot(actor);
+        if dot.seq != zone.state().version().get(actor) + 1 {
+            // An edit of this node was kept before what it builds on, and then the machine went down. The next one builds
+            // on it in turn, so it has to wait until the cause comes again.
+            return Err(StageError::Busy);
+        }
         let (mut outcomes, mut made) = (Vec::new(), Vec::new());
         // A single edit, which may be a large one, is made on the state itself.
         let mut scratch = (requests.len() > 1).then(|| Scratch::new(zone.state()));

@@ -64,8 +64,9 @@ impl Disk {
 
     /// Power goes. Of the groups on their way the first few may have reached the disk: whole ones, and none without
     /// those before it. Returns whether any were lost, and whether any were kept though nobody was told.
-    pub(crate) fn crash(&mut self, rng: &mut StdRng) -> (bool, bool) {
-        let (all, kept) = (self.unsynced.len(), rng.random_range(0..=self.unsynced.len()));
+    pub(crate) fn crash(&mut self, fault: Fault, rng: &mut StdRng) -> (bool, bool) {
+        let all = self.unsynced.len();
+        let kept = if fault == Fault::None { rng.random_range(0..=all) } else { 0 };
         let unsynced = std::mem::take(&mut self.unsynced);
         for (_, writes) in unsynced.into_iter().take(kept) {
             self.commit(writes);

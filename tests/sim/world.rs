@@ -98,7 +98,8 @@ impl World {
 
     /// Power goes.
     pub(crate) fn crash(&mut self, index: usize) {
-        let (lost, kept) = self.machines[index].disk.crash(&mut self.rng);
+        let machine = &mut self.machines[index];
+        let (lost, kept) = machine.disk.crash(machine.disk_fault, &mut self.rng);
         self.report.count_if(lost, "unsynced writes lost");
         self.report.count_if(kept, "writes kept, nobody told");
         self.end(index, "crash");
