@@ -37,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("serve", &["answer", "zone", "metrics"]),
     ("files", &["master", "replica", "node", "zone", "codec", "metrics"]),
     ("store", &["replica", "zone", "codec", "metrics"]),
-    ("admin", &["node", "zone", "metrics"]),
+    ("admin", &["node", "master", "zone", "metrics"]),
     ("node", &["membership", "replica", "zone", "codec"]),
     ("membership", &["codec"]),
     ("replica", &["zone", "codec"]),

@@ -11,6 +11,7 @@
 //! | `GET /v1/zones` | list of [`crate::node::ZoneView`] |
 //! | `GET /v1/zones/{origin}` | [`ZoneReport`] |
 //! | `GET /v1/zones/{origin}/wait?converged&live=N&serial=N&timeout=30s` | [`WaitReport`], when it is so or the time is up |
+//! | `POST /v1/zones/{origin}/records`, a [`RecordsRequest`] as JSON | [`Edited`]; status 202 if the wait was in vain |
 //! | `POST /v1/zones/{origin}/delete` | [`Deleted`] |
 //! | `POST /v1/zones/{origin}/approve`, `…/reject` | [`Decided`] |
 //! | `GET /metrics` | Prometheus text |
@@ -20,12 +21,14 @@
 mod client;
 mod error;
 mod exposition;
+mod records;
 mod report;
 mod server;
 mod socket;
 mod wait;
 
 pub use client::{Client, ClientError};
+pub use records::{Edited, RecordVerb, RecordsRequest, SpreadReport, WaitLevel};
 pub use report::{Decided, Deleted, Held, HeldDiagnostic, Process, SoaReport, Status, WaitReport, ZoneReport};
 pub use server::{Admin, CommandRequest, Decision, FilesHandle, FilesRequest, serve};
 pub use socket::{BindError, ControlSocket};

@@ -7,7 +7,7 @@ use std::panic::{self, UnwindSafe};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::{Exit, Failure};
-use super::{config, keygen, members, metrics, serve, settings, status, version};
+use super::{config, keygen, members, metrics, record, serve, settings, status, version};
 use super::{zone_check, zone_decide, zone_delete, zone_wait, zones};
 use crate::admin::Decision;
 
@@ -30,6 +30,8 @@ enum Command {
     /// Checks, awaits, deletes a zone, or decides about its held file
     #[command(subcommand)]
     Zone(ZoneCommand),
+    #[command(subcommand)]
+    Record(record::RecordCommand),
     Metrics(metrics::MetricsArgs),
     Version(version::VersionArgs),
 }
@@ -88,6 +90,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Zone(ZoneCommand::Delete(args)) => zone_delete::run(&args),
         Command::Zone(ZoneCommand::Approve(args)) => zone_decide::run(&args, Decision::Approve),
         Command::Zone(ZoneCommand::Reject(args)) => zone_decide::run(&args, Decision::Reject),
+        Command::Record(command) => record::run(&command),
         Command::Metrics(args) => metrics::run(&args),
         Command::Version(args) => version::run(&args),
     }

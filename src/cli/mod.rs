@@ -12,6 +12,7 @@ mod keygen;
 mod members;
 mod metrics;
 mod output;
+mod record;
 mod serve;
 mod settings;
 mod status;

@@ -7,7 +7,7 @@ use super::entry::EntryKind;
 use super::parser::{Parser, Place, RrsetMap};
 use super::splice::Line;
 use super::{Diagnostic, Level};
-use crate::zone::{Name, Rdata, RecordType};
+use crate::zone::{Name, Rdata, RecordType, coexistence};
 
 /// Something about an RRset or one of its records.
 struct Finding {
@@ -77,8 +77,7 @@ impl Checks<'_> {
     /// One CNAME or DNAME a name (RFC 1034 §3.6.2, RFC 6672 §2.4).
     fn singletons(&mut self) {
         for (key, rrset) in self.rrsets {
-            if matches!(key.1, RecordType::CNAME | RecordType::DNAME) && rrset.rdatas.len() > 1 {
-                let message = format!("{} has {} {} records; a name has one", key.0, rrset.rdatas.len(), key.1);
+            if let Some(message) = coexistence::too_many(&key.0, key.1, rrset.rdatas.len()) {
                 self.find(key, None, Level::Error, message);
             }
         }
@@ -86,23 +85,21 @@ impl Checks<'_> {
 
     /// A CNAME stands alone (RFC 1034 §3.6.2, RFC 2181 §10.1).
     fn cname_beside_others(&mut self) {
-        let mut others: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
+        let mut types: BTreeMap<&Name, Vec<RecordType>> = BTreeMap::new();
         let aliases = self.owners_of(RecordType::CNAME);
         if aliases.is_empty() {
             return;
         }
         for key in self.rrsets.keys().filter(|key| aliases.contains(&key.0)) {
-            if key.1 != RecordType::CNAME && !key.1.may_accompany_cname() {
-                others.entry(&key.0).or_default().push(key.1.to_string());
-            }
+            types.entry(&key.0).or_default().push(key.1);
         }
         if aliases.contains(self.origin) {
-            others.entry(self.origin).or_default().push(RecordType::SOA.to_string());
+            types.entry(self.origin).or_default().push(RecordType::SOA);
         }
-        for (owner, mut types) in others {
-            types.sort();
-            let message = format!("{owner} has a CNAME and other data ({}); a CNAME stands alone", types.join(", "));
-            self.find(&(owner.clone(), RecordType::CNAME), None, Level::Error, message);
+        for (owner, types) in types {
+            if let Some(message) = coexistence::beside_cname(owner, types) {
+                self.find(&(owner.clone(), RecordType::CNAME), None, Level::Error, message);
+            }
         }
     }
 
@@ -116,7 +113,7 @@ impl Checks<'_> {
         for key in self.rrsets.keys() {
             let mut above = std::iter::successors(key.0.parent(), Name::parent);
             if let Some(dname) = above.find(|name| dnames.contains(name)) {
-                found.push((key, format!("{} lies below the DNAME at {dname}, so it cannot exist", key.0)));
+                found.push((key, coexistence::below_dname(&key.0, &dname)));
             }
         }
         for (key, message) in found {

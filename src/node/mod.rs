@@ -3,6 +3,8 @@
 mod alarms;
 mod bootstrap;
 mod command;
+mod confirmation;
+mod direct;
 mod durability;
 mod event;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
@@ -21,9 +23,10 @@ mod wire;
 
 use std::time::Duration;
 
-pub use crate::replica::{EditOrigin, Source};
+pub use crate::replica::{ClientRequest, EditOrigin, MAX_SOURCE_TEXT, Source};
 pub use event::{
-    Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket,
+    Applied, Command, CommandError, Detail, DirectEdit, Edit, Effect, Event, InboundId, Now, PersistId, RequestId,
+    Severity, Spread, Ticket, Wait, WaitFor,
 };
 pub use node::{Node, NodeConfig};
 pub use view::{MemberState, MemberView, View, ZoneView};

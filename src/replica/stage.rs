@@ -25,6 +25,13 @@ pub struct Staged {
     created: Vec<ZoneReplica>,
 }
 
+impl Staged {
+    /// The batches, in the order of the edits that made them.
+    pub fn batches(&self) -> Vec<Arc<Batch>> {
+        self.batches.iter().map(|(_, batch)| batch.clone()).collect()
+    }
+}
+
 /// What became of edits that were staged together.
 #[derive(Debug)]
 pub struct StagedGroup {
@@ -62,6 +69,12 @@ impl Replica {
     ) -> Result<StagedGroup, StageError> {
         let incarnation = self.serving(origin).ok_or(StageError::NoSuchZone)?.state().incarnation();
         self.stage(incarnation, requests, actor, wall_ms)
+    }
+
+    /// The batch that an edit would make now. Nothing is changed.
+    pub fn preview(&self, origin: &Name, request: &EditRequest<'_>) -> Result<Option<Batch>, StageError> {
+        let zone = self.serving(origin).ok_or(StageError::NoSuchZone)?;
+        Ok(zone.state().prepare(request, zone.next_dot(ActorId([0; 16])), self.hlc)?)
     }
 
     /// Whether edits of this zone are on their way to disk.
@@ -110,7 +123,7 @@ impl Replica {
             count => format!("{count} zones created, {zone} the first"),
         };
         let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
         let mut staged = self.stage_catalog(&request, actor, wall_ms)?;
         staged.writes.extend(created.iter_mut().map(|zone| zone.checkpoint(None)));
         staged.created = created;
@@ -130,7 +143,7 @@ impl Replica {
         let serial = self.serving(origin).map_or(0, |zone| zone.state().serial());
         let changes = self.catalog().delist(origin, Stub { generation, serial });
         let source = Source { note: format!("zone {origin} deleted"), ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
         self.stage_catalog(&request, actor, wall_ms)
     }
 
@@ -148,7 +161,7 @@ impl Replica {
         }
         let changes = self.catalog().delist(origin, self.stub_at(origin, serial));
         let source = Source { note: format!("serial of deleted zone {origin}"), ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, serial: None, source: &source, by_steps: false };
         self.stage_catalog(&request, actor, wall_ms)
     }
 

@@ -7,6 +7,7 @@ mod crashes;
 mod forms;
 mod harness;
 mod options;
+mod records;
 mod refusals;
 mod spread;
 mod strangers;
