@@ -17,7 +17,7 @@ use grapevine::replica::ZoneState;
 use grapevine::zone::{Name, RecordType, ZoneContent};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
-use super::disk::Disk;
+use super::store::Store;
 
 const CLUSTER: &str = "fuzzed";
 /// The node and its peer.
@@ -133,7 +133,7 @@ fn assert_sendable(state: &ZoneState) {
 /// A node, its store, and what it waits for.
 struct Bench {
     node: Node,
-    disk: Disk,
+    store: Store,
     mine: Sealer,
     theirs: Sealer,
     /// Requests without a response.
@@ -164,10 +164,10 @@ fn run_script(mut script: &[u8]) {
 impl Bench {
     /// A node that has started a cluster with one zone and knows of a peer.
     fn new() -> Bench {
-        let disk = Disk::default();
+        let store = Store::default();
         let mut bench = Bench {
-            node: Node::new(config(), disk.read(), now(Duration::ZERO)),
-            disk,
+            node: Node::new(config(), store.read(), now(Duration::ZERO)),
+            store,
             mine: sealer(),
             theirs: sealer(),
             asked: Vec::new(),
@@ -243,7 +243,7 @@ impl Bench {
                         events.push(Event::Persisted { id, result: Err("the disk is full".to_owned()) });
                     }
                     Effect::Persist { id, writes } => {
-                        self.disk.commit(writes);
+                        self.store.keep(writes);
                         events.push(Event::Persisted { id, result: Ok(()) });
                     }
                     Effect::Publish(zones) => zones.iter().for_each(|zone| {
@@ -273,7 +273,7 @@ impl Bench {
             self.elapsed += Duration::from_secs(10);
             self.handle(Event::Tick);
         }
-        let mut restarted = Node::new(config(), self.disk.read(), now(self.elapsed));
+        let mut restarted = Node::new(config(), self.store.read(), now(self.elapsed));
         let alarms = restarted.handle(Event::Tick, now(self.elapsed)).into_iter().filter_map(|effect| match effect {
             Effect::Report { message, .. } => Some(message),
             _ => None,
