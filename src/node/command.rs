@@ -12,7 +12,7 @@ impl Command {
             Command::Edit(edit) => edit.zone.clone(),
             Command::Create { content, .. } => content.origin.clone(),
             Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
-            Command::Delete { zone, .. } => zone.clone(),
+            Command::Delete { zone, .. } | Command::Drop { zone, .. } => zone.clone(),
         }
     }
 }
@@ -59,6 +59,10 @@ impl Node {
             Command::Delete { zone, source } => {
                 let source = self.signed(source);
                 self.replica.stage_delete(zone, &source, actor, now.wall_ms).map(Some)
+            }
+            Command::Drop { zone, incarnation, source } => {
+                let source = self.signed(source);
+                self.replica.stage_drop(zone, *incarnation, &source, actor, now.wall_ms).map(Some)
             }
         }
     }

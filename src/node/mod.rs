@@ -4,6 +4,7 @@ mod bootstrap;
 mod command;
 mod durability;
 mod event;
+mod inspect;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
 mod node;
 mod peers;
@@ -18,10 +19,14 @@ mod wire;
 
 use std::time::Duration;
 
-pub use crate::replica::{EditOrigin, Source};
+pub use crate::replica::{
+    ActorId, Cause, Dot, EditOrigin, HistoryEntry, HistoryPage, HistoryQuery, IncarnationId, Made, ShadowRule,
+    Shadowed, Source, Stamp, Standing, Unreachable, Walk,
+};
 pub use event::{
     Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket,
 };
+pub use inspect::{Answer, Incarnation, Question, ZoneConflicts};
 pub use node::{Node, NodeConfig};
 pub use view::{MemberState, MemberView, View, ZoneView};
 

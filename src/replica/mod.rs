@@ -6,7 +6,9 @@ mod batch;
 mod catalog;
 mod digest;
 mod edit;
+mod history;
 mod id;
+mod inspect;
 mod log;
 mod persist;
 mod projection;
@@ -14,6 +16,7 @@ mod projection;
 mod replica;
 mod soa;
 mod state;
+mod tell;
 mod transfer;
 mod version_vector;
 mod zone_replica;
@@ -22,7 +25,11 @@ pub use batch::{Batch, EditOrigin, MAX_SOURCE_TEXT, MAX_TTL, SoaChange, Source, 
 pub use catalog::{Catalog, Member, Stub, catalog_genesis, catalog_name};
 pub use digest::Digest;
 pub use edit::{EditError, EditRequest};
+pub use history::{
+    Cause, HistoryEntry, HistoryHead, HistoryPage, HistoryQuery, MAX_ENTRY_BYTES, Made, Unreachable, Walk,
+};
 pub use id::{ActorId, Dot, Hlc, IncarnationId, Stamp};
+pub use inspect::{ShadowRule, Shadowed, Standing};
 pub use persist::{Facts, Saved, SavedZone, Write};
 pub use replica::{Changed, Replica, StageError, Staged, Summary, check_content};
 pub use state::{ApplyError, ZoneState};

@@ -12,8 +12,8 @@ use super::digest::Accumulator;
 use super::state::{ApplyError, ZoneState};
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    ActorId, Batch, Catalog, Digest, EditError, EditRequest, Hlc, IncarnationId, Member, Saved, Source, Stub,
-    VersionVector, Write, catalog_genesis, catalog_name,
+    ActorId, Batch, Catalog, Digest, EditError, EditRequest, HistoryHead, Hlc, IncarnationId, Member, Saved, Source,
+    Stub, VersionVector, Write, catalog_genesis, catalog_name,
 };
 use crate::zone::{Name, RecordType, ZoneContent, ZoneSet, serial_gt, served_serial};
 
@@ -31,6 +31,9 @@ pub struct Replica {
     /// Incarnations with a staged edit, and the journal position that it will have.
     staged: BTreeMap<IncarnationId, u64>,
     hlc: Hlc,
+    /// How far the history of each name reaches.
+    heads: BTreeMap<Name, HistoryHead>,
+    now_ms: u64,
 }
 
 /// An edit that is made but not applied, until its writes are kept.
@@ -104,6 +107,7 @@ impl Replica {
         let genesis = catalog_genesis();
         let catalog_id = genesis.incarnation();
         let (mut catalog, mut zones, mut alarms) = (ZoneReplica::new(genesis.clone(), true), BTreeMap::new(), vec![]);
+        let heads: BTreeMap<Name, HistoryHead> = saved.histories.into_iter().collect();
         for zone in saved.zones {
             let incarnation = zone.incarnation;
             let state = match &zone.checkpoint {
@@ -113,7 +117,9 @@ impl Replica {
             };
             match state {
                 Ok(state) => {
-                    let (replica, heard) = ZoneReplica::load(zone, state, incarnation == catalog_id);
+                    let head = heads.get(state.zone()).filter(|head| head.incarnation == Some(incarnation));
+                    let told = head.map(|head| &head.version);
+                    let (replica, heard) = ZoneReplica::load(zone, state, incarnation == catalog_id, told);
                     alarms.extend(heard);
                     if incarnation == catalog_id {
                         catalog = replica;
@@ -129,13 +135,48 @@ impl Replica {
         let listed = Catalog::read(catalog.state());
         let served = Arc::default();
         let (prints, root, staged) = (BTreeMap::new(), Accumulator::default(), BTreeMap::new());
-        let mut replica = Replica { catalog, catalog_id, listed, zones, served, prints, root, staged, hlc };
+        let now_ms = 0;
+        let mut replica =
+            Replica { catalog, catalog_id, listed, zones, served, prints, root, staged, hlc, heads, now_ms };
         replica.reread_catalog();
         let here: Vec<_> = replica.zones.keys().copied().chain([catalog_id]).collect();
         for incarnation in here {
             replica.reprint(incarnation);
         }
         (replica, alarms)
+    }
+
+    /// Tells the wall clock, in milliseconds since 1970, for the history.
+    pub fn set_clock(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+
+    /// What the history must still be told after a start; asked for once, after the clock is set.
+    pub fn catch_up_history(&mut self) -> Vec<Write> {
+        self.tell_of_start()
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    pub(super) fn head(&self, origin: &Name) -> Option<&HistoryHead> {
+        self.heads.get(origin)
+    }
+
+    pub(super) fn set_head(&mut self, origin: &Name, head: HistoryHead) {
+        self.heads.insert(origin.clone(), head);
+    }
+
+    /// Whether any history was kept when this node started.
+    pub(super) fn heads_are_known(&self) -> bool {
+        !self.heads.is_empty()
+    }
+
+    /// Every name that is served or has a history.
+    pub(super) fn known_origins(&self) -> BTreeSet<Name> {
+        let listed = self.listed.origins().map(|(origin, _)| origin);
+        listed.chain(self.heads.keys()).cloned().collect()
     }
 
     /// What is to be served.
@@ -158,7 +199,7 @@ impl Replica {
         if incarnation == self.catalog_id { Some(&self.catalog) } else { self.zones.get(&incarnation) }
     }
 
-    fn get_mut(&mut self, incarnation: IncarnationId) -> Option<&mut ZoneReplica> {
+    pub(super) fn get_mut(&mut self, incarnation: IncarnationId) -> Option<&mut ZoneReplica> {
         if incarnation == self.catalog_id { Some(&mut self.catalog) } else { self.zones.get_mut(&incarnation) }
     }
 
@@ -277,6 +318,35 @@ impl Replica {
         let serial = self.serving(origin).map_or(0, |zone| zone.state().serial());
         let changes = self.listed.delist(origin, Stub { generation, serial });
         let note = format!("zone {origin} deleted");
+        let source = Source { note, ..source.clone() };
+        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
+        Ok(Staged { writes: journal(&batches), zone: origin.clone(), batches, created: Vec::new() })
+    }
+
+    /// Stages the end of an incarnation that is kept but not served, on every node.
+    pub fn stage_drop(
+        &mut self,
+        origin: &Name,
+        incarnation: IncarnationId,
+        source: &Source,
+        actor: ActorId,
+        wall_ms: u64,
+    ) -> Result<Staged, StageError> {
+        let serving = self.serving(origin).ok_or(StageError::NoSuchZone)?.state().incarnation();
+        let invalid = |reason: String| StageError::Edit(EditError::Invalid(reason));
+        if incarnation == serving {
+            let advice = format!("to delete the zone in all its incarnations: `grapevine zone delete {origin}`");
+            return Err(invalid(format!("{incarnation} is the incarnation of {origin} that is served; {advice}")));
+        }
+        let member = self.listed.get(incarnation).filter(|member| member.origin == *origin).cloned();
+        let Some(member) = member else {
+            let advice = "`grapevine conflicts` lists those that are";
+            return Err(invalid(format!("zone {origin} has no incarnation {incarnation}; {advice}")));
+        };
+        let serial = self.zones.get(&incarnation).map_or(0, |zone| zone.state().serial());
+        let changes = self.listed.drop_life(&member, serial);
+        let note = format!("incarnation {incarnation} of zone {origin} dropped");
         let source = Source { note, ..source.clone() };
         let request = EditRequest { changes: &changes, serial: None, source: &source };
         let batches: Vec<_> = self.stage(self.catalog_id, &request, actor, wall_ms)?.into_iter().collect();
@@ -403,14 +473,18 @@ impl Replica {
             changed.writes.push(checkpoint);
         }
         if incarnation == self.catalog_id {
+            let before = self.served.clone();
             for gone in self.reread_catalog() {
                 changed.writes.push(Write::Forget { incarnation: gone });
             }
+            changed.writes.extend(self.tell_of_catalog(&before));
         } else if let Some(origin) = self.zones.get(&incarnation).map(|zone| zone.state().zone().clone())
             && let Some(zone) = self.serving(&origin)
         {
             let zone = zone.snapshot().clone();
+            let before = self.served.get(&origin).cloned();
             Arc::make_mut(&mut self.served).insert(zone);
+            changed.writes.extend(self.tell_of(incarnation, before.as_deref()));
         }
     }
 

@@ -1,12 +1,13 @@
 //! One incarnation as a node holds it: its state, the snapshot served from it, recent batches, and early arrivals.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::history::Step;
 use super::log::Log;
 use super::state::{ApplyError, ZoneState};
-use super::{Batch, Digest, Dot, SavedZone, VersionVector, Write};
-use crate::zone::{Name, NameMap, Zone, ZoneEditor};
+use super::{Batch, Cause, Digest, Dot, MAX_ENTRY_BYTES, Made, SavedZone, VersionVector, Write};
+use crate::zone::{DeltaRecorder, Name, NameMap, Zone, ZoneEditor};
 
 /// How many batches may wait for their dependencies. More are dropped and come again by anti-entropy.
 const MAX_PENDING: usize = 1024;
@@ -38,6 +39,8 @@ pub struct ZoneReplica {
     checkpointed: u64,
     shadowed: NameMap<usize>,
     hidden: bool,
+    /// Changes of the snapshot that the history has not been told of.
+    steps: Vec<Step>,
 }
 
 impl ZoneReplica {
@@ -54,21 +57,37 @@ impl ZoneReplica {
             checkpointed: 0,
             shadowed: NameMap::default(),
             hidden,
+            steps: Vec::new(),
         };
         replica.rebuild();
         replica
     }
 
-    /// Brings back what the store kept: the checkpoint, then the journal on top of it.
-    pub fn load(saved: SavedZone, state: ZoneState, hidden: bool) -> (ZoneReplica, Vec<String>) {
+    /// Brings back what the store kept: the checkpoint, then the journal on top of it. `told` is the version up to which
+    /// the history tells of this incarnation; what goes beyond makes steps for it.
+    pub fn load(
+        saved: SavedZone,
+        state: ZoneState,
+        hidden: bool,
+        told: Option<&VersionVector>,
+    ) -> (ZoneReplica, Vec<String>) {
         let mut replica = ZoneReplica::new(state, hidden);
         let contained = saved.checkpoint.as_ref().map_or(0, |(position, _)| *position);
         replica.checkpointed = contained;
         replica.next_position = contained;
-        let (mut alarms, mut touched) = (Vec::new(), BTreeSet::new());
-        for (position, batch) in saved.journal {
+        let (mut alarms, mut touched, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        // First the version that the history has told of; of batches that came at the same time as an edit of this node
+        // some may stand after one that it has not.
+        let is_told = |batch: &Batch| told.is_none_or(|told| told.contains(batch.dot));
+        let (told_of, untold): (Vec<_>, Vec<_>) = saved.journal.into_iter().partition(|(_, batch)| is_told(batch));
+        let untold_from = told_of.len();
+        for (index, (position, batch)) in told_of.into_iter().chain(untold).enumerate() {
             replica.next_position = replica.next_position.max(position + 1);
+            if index == untold_from {
+                replica.publish(std::mem::take(&mut touched), None);
+            }
             match replica.state.apply(&batch) {
+                Ok(owners) if index >= untold_from => replica.publish(owners, Some(Cause::Edit(Made::by(&batch)))),
                 Ok(owners) => touched.extend(owners),
                 Err(ApplyError::Known) => {}
                 // A batch of another node that it builds on was not kept before a crash; it will come again.
@@ -81,14 +100,32 @@ impl ZoneReplica {
                     continue;
                 }
             }
-            replica.log.push(position, batch);
+            kept.push((position, batch));
         }
-        replica.publish(touched);
+        replica.publish(touched, None);
+        kept.sort_by_key(|(position, _)| *position);
+        kept.into_iter().for_each(|(position, batch)| replica.log.push(position, batch));
         // An edit that took a vacated place may stand before what it builds on.
         if let Some(batch) = replica.take_ready() {
             alarms.extend(replica.ingest(batch).alarm);
         }
         (replica, alarms)
+    }
+
+    /// The changes of the snapshot since this was called last, for the history.
+    pub(super) fn take_steps(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// Whether the history that reached `told` and the steps since then tell of everything.
+    pub(super) fn is_told(&self, told: &VersionVector) -> bool {
+        let untold = self.steps.len() as u64;
+        self.state.version().includes(told) && self.state.version().total() == told.total() + untold
+    }
+
+    /// A batch that is still kept.
+    pub(super) fn batch(&self, dot: Dot) -> Option<&Arc<Batch>> {
+        self.log.get(dot)
     }
 
     /// The state.
@@ -145,12 +182,11 @@ impl ZoneReplica {
             ));
             return ingested;
         }
-        let mut touched = BTreeSet::new();
         let mut next = Some(batch);
         while let Some(batch) = next {
             match self.state.apply(&batch) {
                 Ok(owners) => {
-                    touched.extend(owners);
+                    self.publish(owners, Some(Cause::Edit(Made::by(&batch))));
                     let position = self.take_position();
                     self.log.push(position, batch.clone());
                     ingested.applied.push((position, batch));
@@ -168,24 +204,27 @@ impl ZoneReplica {
             }
             next = self.take_ready();
         }
-        if !ingested.applied.is_empty() {
-            self.publish(touched);
-        }
         ingested
     }
 
     /// Applies a batch of this node that has been stored at `position`.
     pub fn commit(&mut self, position: u64, batch: Arc<Batch>) -> Result<(), ApplyError> {
         let owners = self.state.apply(&batch)?;
+        self.publish(owners, Some(Cause::Edit(Made::by(&batch))));
         self.log.push(position, batch);
-        self.publish(owners.into_iter().collect());
         Ok(())
     }
 
     /// Takes in a whole state, and then the batches that waited for something in it.
     pub fn merge(&mut self, other: &ZoneState) -> Ingested {
         self.state.merge(other);
+        let before = self.snapshot.clone();
         self.rebuild();
+        if before.version() != self.snapshot.version() {
+            let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
+            recorder.zones(Some(&before), Some(&self.snapshot));
+            self.steps.push(Step::new(Cause::State, &before, &self.snapshot, recorder));
+        }
         match self.take_ready() {
             Some(batch) => self.ingest(batch),
             None => Ingested::default(),
@@ -229,14 +268,27 @@ impl ZoneReplica {
         self.snapshot = Arc::new(editor.finish());
         self.shadowed.clear();
         let owners = self.state.owners.keys().cloned().chain([self.state.zone().clone()]).collect();
-        self.publish(owners);
+        self.publish(owners, None);
     }
 
-    /// Makes the next snapshot: the owners that changed, the serial and the version.
-    fn publish(&mut self, touched: BTreeSet<Name>) {
+    /// Makes the next snapshot: the owners that changed, the serial and the version. The history is told of it under
+    /// its cause.
+    fn publish(&mut self, mut touched: Vec<Name>, cause: Option<Cause>) {
+        touched.sort_unstable();
+        touched.dedup();
+        // The synthetic apex NS follows the SOA's primary, so the apex is always looked at again.
+        if touched.binary_search(self.state.zone()).is_err() {
+            touched.push(self.state.zone().clone());
+        }
+        let before = self.snapshot.clone();
+        let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
         let mut editor = self.snapshot.edit();
         for owner in touched {
             let projected = self.state.project(&owner);
+            if cause.is_some() {
+                let node = before.get(owner.as_wire());
+                recorder.owner(&owner, node.map_or(&[], |node| node.rrsets()), &projected.rrsets);
+            }
             editor.set(&owner, projected.rrsets);
             if projected.shadowed > 0 {
                 self.shadowed.insert(owner, projected.shadowed);
@@ -244,10 +296,11 @@ impl ZoneReplica {
                 self.shadowed.remove(&owner);
             }
         }
-        // The synthetic apex NS follows the SOA's primary, so the apex is always looked at again.
-        editor.set(self.state.zone(), self.state.project(self.state.zone()).rrsets);
         editor.set_soa(self.state.soa(), self.state.serial());
         editor.set_version(self.state.version().hash());
         self.snapshot = Arc::new(editor.finish());
+        if let Some(cause) = cause.filter(|_| !self.hidden) {
+            self.steps.push(Step::new(cause, &before, &self.snapshot, recorder));
+        }
     }
 }

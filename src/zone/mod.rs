@@ -4,6 +4,7 @@
 //! touch. Terms follow RFC 9499.
 
 mod content;
+mod delta;
 mod name;
 mod name_table;
 mod ordered_names;
@@ -15,6 +16,7 @@ mod snapshot;
 mod zone_set;
 
 pub use content::{Change, RrsetContent, Soa, ZoneContent};
+pub use delta::{DeltaRecorder, ZoneDelta};
 pub(crate) use name::unescape;
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, wire_name_len};
 pub use record::{Class, Rdata, Record, RecordKey};

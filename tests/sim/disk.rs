@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use grapevine::replica::{Batch, Facts, IncarnationId, Saved, SavedZone, Write};
+use grapevine::replica::{Batch, Facts, HistoryHead, IncarnationId, Saved, SavedZone, Write};
+use grapevine::zone::Name;
 
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     facts: Facts,
     zones: BTreeMap<IncarnationId, Zone>,
+    histories: BTreeMap<Name, HistoryHead>,
 }
 
 #[derive(Clone, Default)]
@@ -32,6 +34,9 @@ impl Disk {
                 Write::Forget { incarnation } => {
                     self.zones.remove(&incarnation);
                 }
+                Write::History { entry, head } => {
+                    self.histories.insert(entry.zone.clone(), head);
+                }
                 Write::Facts(facts) => self.facts = facts,
             }
         }
@@ -43,6 +48,7 @@ impl Disk {
             checkpoint: zone.checkpoint.clone(),
             journal: zone.journal.iter().map(|(position, batch)| (*position, batch.clone())).collect(),
         });
-        Saved { facts: self.facts.clone(), zones: zones.collect() }
+        let histories = self.histories.iter().map(|(zone, head)| (zone.clone(), head.clone()));
+        Saved { facts: self.facts.clone(), zones: zones.collect(), histories: histories.collect() }
     }
 }
