@@ -290,3 +290,6 @@ impl HistoryHead {
         HistoryHead { incarnation: None, version: VersionVector::new(), serial }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod cluster;
 mod crashes;
 mod forms;
 mod harness;
+mod history;
 mod options;
 mod refusals;
 mod spread;
