@@ -229,7 +229,7 @@ impl Value for Size {
         let (unit, shift) = SIZE_UNITS
             .iter()
             .rev()
-            .find(|(_, shift)| self.0 % (1 << shift) == 0)
+            .find(|(_, shift)| self.0.is_multiple_of(1 << shift))
             .expect("sizes are parsed in units of KiB or larger");
         format!("{}{unit}", self.0 >> shift)
     }
