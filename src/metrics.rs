@@ -83,6 +83,8 @@ counters! {
     edits_refused,
     /// Batches of other nodes applied.
     batches_remote,
+    /// Serials found to have stood for two contents while edits were concurrent.
+    ambiguous_serials,
     /// Zone files held because of errors.
     files_held,
     /// Zone files patched with the edits of other nodes.

@@ -114,7 +114,8 @@ fn play(steps: &[Step]) -> (Vec<ZoneReplica>, Vec<Arc<Batch>>) {
                 let Ok(Some(batch)) = replica.state().prepare(&request, dot, hlc) else { continue };
                 let batch = Arc::new(batch);
                 let position = replica.reserve_position();
-                replica.commit(position, batch.clone()).expect("an edit of the present state applies");
+                let committed = replica.commit(vec![(position, batch.clone())]);
+                assert_eq!(committed.errors, [], "an edit of the present state applies");
                 batches.push(batch);
             }
             Step::Deliver { actor, pick } if !batches.is_empty() => {

@@ -16,6 +16,8 @@ const ZONE_GAUGES: &[ZoneGauge] = &[
     ("zone_live_members", "Live members, this node counted.", |zone| zone.live as u64),
     ("zone_shadowed", "Records that others rule out of being served.", |zone| zone.shadowed as u64),
     ("zone_conflicts", "Other incarnations of the zone that are kept but not served.", |zone| zone.conflicts as u64),
+    ("zone_quarantined", "Edits of other nodes that this node cannot apply.", |zone| zone.quarantined as u64),
+    ("zone_ambiguous_serials", "Serials that stood for two contents, since the start.", |zone| zone.ambiguous),
     ("zone_provisional", "1 while the zone is served from this node's file alone.", |zone| zone.provisional.into()),
     ("zone_stale", "1 when no member was heard for longer than the SOA's EXPIRE.", |zone| zone.stale.into()),
 ];

@@ -78,6 +78,12 @@ fn notes(zone: &ZoneView) -> String {
     if zone.stale {
         notes.push("stale: no member heard for longer than its EXPIRE".to_owned());
     }
+    if zone.quarantined > 0 {
+        notes.push(format!(
+            "not current: {} edits of other nodes cannot be applied here, see the log",
+            zone.quarantined
+        ));
+    }
     if zone.shadowed > 0 {
         notes.push(format!("{} shadowed", zone.shadowed));
     }
@@ -137,6 +143,8 @@ mod tests {
             live: 5,
             shadowed: 1,
             conflicts: 0,
+            quarantined: 0,
+            ambiguous: 0,
             provisional: false,
             stale: false,
         }

@@ -55,6 +55,6 @@ fn changes(command: &Command) -> usize {
         Command::Edit(edit) => edit.changes.len(),
         Command::Create { content, .. } => content.record_count(),
         Command::Import(contents) => contents.iter().map(ZoneContent::record_count).sum(),
-        Command::Delete { .. } | Command::Drop { .. } => 0,
+        Command::Delete { .. } | Command::Drop { .. } | Command::Remember { .. } => 0,
     }
 }

@@ -393,6 +393,10 @@ impl<C: Core> Driver<C> {
             }
             Effect::Report { severity, message } => report(severity, &message),
             Effect::Malformed => self.metrics.gossip_malformed.inc(),
+            Effect::Ambiguous { zone, serial } => {
+                tracing::debug!(%zone, serial, "the serial stood for two contents");
+                self.metrics.ambiguous_serials.inc();
+            }
             Effect::Merged { batches } => self.metrics.batches_remote.add(batches),
             Effect::Done { ticket, result } => {
                 match &result {

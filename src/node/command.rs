@@ -1,9 +1,11 @@
 //! Local edits: from a command to a staged batch, and to the answer once it is kept.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
 use super::node::Node;
-use super::{Applied, Command, CommandError, EditOrigin, Effect, Now, Source, Ticket};
-use crate::replica::{EditError, EditRequest, Replica, StageError, Staged, catalog_name};
-use crate::zone::Name;
+use super::{Applied, Command, CommandError, Edit, EditOrigin, Effect, Now, Source, Ticket};
+use crate::replica::{EditError, EditRequest, StageError, Staged, Wanted, catalog_name};
+use crate::zone::{Name, ZoneContent};
 
 impl Command {
     /// The zone that the command concerns; of an import, which is a node's first command, the first one.
@@ -12,58 +14,180 @@ impl Command {
             Command::Edit(edit) => edit.zone.clone(),
             Command::Create { content, .. } => content.origin.clone(),
             Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
-            Command::Delete { zone, .. } | Command::Drop { zone, .. } => zone.clone(),
+            Command::Delete { zone, .. } | Command::Drop { zone, .. } | Command::Remember { zone, .. } => zone.clone(),
         }
     }
 }
 
+/// The most edits of one zone, and the most zones, that are kept with one write.
+const MAX_GROUP: usize = 512;
+/// How many changes edits that are kept together may bring: a larger edit goes alone.
+const MAX_GROUP_CHANGES: usize = 10_000;
+
+/// Who waits for a staged write: each command's ticket, its zone, and whether it changes anything.
+pub(super) type Waiters = Vec<(Option<Ticket>, Name, bool)>;
+
+/// Waiting commands sorted into what can be staged now. Commands for one zone keep their order.
+#[derive(Default)]
+struct Sorted {
+    edits: BTreeMap<Name, Vec<(Option<Ticket>, Edit)>>,
+    creations: BTreeMap<Name, (Option<Ticket>, ZoneContent, Source)>,
+    /// An import or a deletion.
+    catalog: Option<(Option<Ticket>, Command)>,
+    held: VecDeque<(Option<Ticket>, Command)>,
+    /// Zones with a held command.
+    blocked: BTreeSet<Name>,
+}
+
 impl Node {
-    /// Stages every waiting command whose zone has no edit under way, in order.
+    /// Stages every waiting command whose zone has no edit under way: edits of one zone together, new zones together.
     pub(super) fn pump_commands(&mut self, now: Now) {
-        let mut held = Vec::new();
+        let mut sorted = Sorted::default();
         for (ticket, command) in std::mem::take(&mut self.commands) {
-            // Commands for one zone are carried out in the order in which they came.
-            if held.iter().any(|(_, earlier): &(Option<Ticket>, Command)| earlier.zone() == command.zone()) {
-                held.push((ticket, command));
-                continue;
-            }
-            match self.stage(&command, now) {
-                Ok(Some(staged)) => self.persist_staged(ticket, staged),
-                Ok(None) => {
-                    let result = self.applied(&command.zone(), false);
-                    self.done(ticket, result);
-                }
-                Err(StageError::Busy) => held.push((ticket, command)),
-                Err(error) => self.done(ticket, Err(refusal(error, &command.zone()))),
-            }
+            self.sort(ticket, command, &mut sorted);
         }
-        self.commands = held.into();
+        let Sorted { edits, creations, catalog, held, .. } = sorted;
+        self.commands = held;
+        for (zone, edits) in edits {
+            self.stage_edits(&zone, edits, now);
+        }
+        if !creations.is_empty() {
+            self.stage_creations(creations, now);
+        }
+        if let Some((ticket, command)) = catalog {
+            self.stage_catalog(ticket, &command, now);
+        }
     }
 
-    fn stage(&mut self, command: &Command, now: Now) -> Result<Option<Staged>, StageError> {
-        let actor = self.actor();
+    fn sort(&self, ticket: Option<Ticket>, command: Command, sorted: &mut Sorted) {
+        let zone = command.zone();
+        let edits = sorted.edits.get(&zone);
+        let catalog_is_free = !self.replica.is_catalog_staged() && sorted.catalog.is_none();
+        let fits = !sorted.blocked.contains(&zone)
+            && match &command {
+                Command::Edit(edit) => {
+                    let changes = |edit: &Edit| edit.changes.len();
+                    let so_far = edits.map_or(0, |edits| edits.iter().map(|(_, edit)| changes(edit)).sum());
+                    let room = edits.is_none_or(|edits| edits.len() < MAX_GROUP)
+                        && (so_far == 0 || so_far + changes(edit) <= MAX_GROUP_CHANGES);
+                    room && !sorted.creations.contains_key(&zone) && !self.replica.is_staged(&zone)
+                }
+                Command::Create { .. } => {
+                    let room = sorted.creations.len() < MAX_GROUP && !sorted.creations.contains_key(&zone);
+                    room && catalog_is_free && edits.is_none()
+                }
+                Command::Import(_) | Command::Delete { .. } | Command::Drop { .. } | Command::Remember { .. } => {
+                    catalog_is_free && sorted.creations.is_empty() && edits.is_none()
+                }
+            };
+        if !fits {
+            sorted.blocked.insert(zone);
+            sorted.held.push_back((ticket, command));
+            return;
+        }
         match command {
-            Command::Edit(edit) => {
-                let source = self.signed(&edit.source);
-                let request = EditRequest { changes: &edit.changes, serial: edit.serial, source: &source };
-                self.replica.stage_edit(&edit.zone, &request, actor, now.wall_ms)
-            }
+            Command::Edit(edit) => sorted.edits.entry(zone).or_default().push((ticket, edit)),
             Command::Create { content, source } => {
-                let (contents, source) = (std::slice::from_ref(content), self.signed(source));
-                self.replica.stage_create(contents, &source, actor, now.wall_ms).map(Some)
+                sorted.creations.insert(zone, (ticket, content, source));
             }
+            command => sorted.catalog = Some((ticket, command)),
+        }
+    }
+
+    fn stage_edits(&mut self, zone: &Name, edits: Vec<(Option<Ticket>, Edit)>, now: Now) {
+        let actor = self.actor();
+        let sources: Vec<Source> = edits.iter().map(|(_, edit)| self.signed(&edit.source)).collect();
+        let requests: Vec<EditRequest<'_>> = edits
+            .iter()
+            .zip(&sources)
+            .map(|((_, edit), source)| EditRequest { changes: &edit.changes, serial: edit.serial, source })
+            .collect();
+        let group = match self.replica.stage_edits(zone, &requests, actor, now.wall_ms) {
+            Ok(group) => group,
+            Err(error) => {
+                let refused = refusal(error, zone);
+                return edits.into_iter().for_each(|(ticket, _)| self.done(ticket, Err(refused.clone())));
+            }
+        };
+        let mut waiters = Waiters::new();
+        for ((ticket, _), outcome) in edits.iter().zip(group.outcomes) {
+            match outcome {
+                Ok(changed) => waiters.push((*ticket, zone.clone(), changed)),
+                Err(error) => self.done(*ticket, Err(refusal(error.into(), zone))),
+            }
+        }
+        match group.staged {
+            Some(staged) => self.persist_staged(waiters, staged),
+            None => self.all_done(waiters),
+        }
+    }
+
+    fn stage_creations(&mut self, creations: BTreeMap<Name, (Option<Ticket>, ZoneContent, Source)>, now: Now) {
+        let actor = self.actor();
+        let (mut waiters, mut contents, mut common) = (Waiters::new(), Vec::new(), None);
+        for (zone, (ticket, content, source)) in creations {
+            match self.replica.may_create(&content) {
+                Ok(()) => {
+                    common.get_or_insert(source);
+                    contents.push(content);
+                    waiters.push((ticket, zone, true));
+                }
+                Err(error) => self.done(ticket, Err(refusal(error, &zone))),
+            }
+        }
+        let Some(source) = common.map(|source| self.signed(&source)) else { return };
+        match self.replica.stage_create(&contents, &source, actor, now.wall_ms) {
+            Ok(staged) => self.persist_staged(waiters, staged),
+            Err(error) => {
+                for (ticket, zone, _) in waiters {
+                    self.done(ticket, Err(refusal(error.clone(), &zone)));
+                }
+            }
+        }
+    }
+
+    fn stage_catalog(&mut self, ticket: Option<Ticket>, command: &Command, now: Now) {
+        let (actor, zone) = (self.actor(), command.zone());
+        let staged = match command {
             Command::Import(contents) => {
                 let source = self.signed(&Source::new(EditOrigin::File));
-                self.replica.stage_create(contents, &source, actor, now.wall_ms).map(Some)
+                self.replica.stage_create(contents, &source, actor, now.wall_ms)
             }
             Command::Delete { zone, source } => {
                 let source = self.signed(source);
-                self.replica.stage_delete(zone, &source, actor, now.wall_ms).map(Some)
+                self.replica.stage_delete(zone, &source, actor, now.wall_ms)
             }
             Command::Drop { zone, incarnation, source } => {
                 let source = self.signed(source);
-                self.replica.stage_drop(zone, *incarnation, &source, actor, now.wall_ms).map(Some)
+                self.replica.stage_drop(zone, *incarnation, &source, actor, now.wall_ms)
             }
+            Command::Remember { zone, serial } => {
+                let source = self.signed(&Source::new(EditOrigin::System));
+                self.replica.stage_remember(zone, *serial, &source, actor, now.wall_ms)
+            }
+            Command::Edit(_) | Command::Create { .. } => return,
+        };
+        match staged {
+            Ok(staged) => self.persist_staged(vec![(ticket, zone, true)], staged),
+            Err(error) => self.done(ticket, Err(refusal(error, &zone))),
+        }
+    }
+
+    /// Makes the edits that the replica needs of this node, such as a serial raised above that of an earlier life.
+    pub(super) fn make_wanted(&mut self, now: Now) {
+        if !self.bootstrap.is_done() {
+            return;
+        }
+        for wanted in self.replica.take_wanted() {
+            let command = match wanted {
+                Wanted::Remember { zone, serial } => Command::Remember { zone, serial },
+                Wanted::Raise { zone, serial } => {
+                    let note = "serial raised above that of the zone's other life".to_owned();
+                    let source = Source { note, ..Source::new(EditOrigin::System) };
+                    Command::Edit(Edit { zone, changes: Vec::new(), serial: Some(serial), source })
+                }
+            };
+            self.enqueue(None, command, now);
         }
     }
 
@@ -72,21 +196,26 @@ impl Node {
         Source { node: self.config.name.clone(), ..source.clone() }
     }
 
-    fn persist_staged(&mut self, ticket: Option<Ticket>, staged: Staged) {
+    fn persist_staged(&mut self, waiters: Waiters, staged: Staged) {
         let id = self.durability.next_id();
         let mut writes = self.durability.unsaved();
         writes.extend(staged.writes.iter().cloned());
-        self.staged.insert(id, (ticket, staged));
+        self.staged.insert(id, (waiters, staged));
         self.effects.push(Effect::Persist { id, writes });
     }
 
-    /// An edit of this node is on disk: it counts from now on.
-    pub(super) fn commit(&mut self, ticket: Option<Ticket>, staged: Staged, now: Now) {
-        let zone = Replica::zone_of(&staged).clone();
+    /// Edits of this node are on disk: they count from now on.
+    pub(super) fn commit(&mut self, waiters: Waiters, staged: Staged, now: Now) {
         let changed = self.replica.commit(staged);
         self.on_changed(changed, None, now);
-        let result = self.applied(&zone, true);
-        self.done(ticket, result);
+        self.all_done(waiters);
+    }
+
+    fn all_done(&mut self, waiters: Waiters) {
+        for (ticket, zone, changed) in waiters {
+            let result = self.applied(&zone, changed);
+            self.done(ticket, result);
+        }
     }
 
     /// The zone as it is now. One that was just deleted has its last serial and no version.

@@ -132,6 +132,13 @@ pub enum Effect {
     },
     /// A datagram or stream message was authentic but not understood, and dropped; to be counted.
     Malformed,
+    /// A serial is now known to have stood for two contents while edits were concurrent; to be counted.
+    Ambiguous {
+        /// The zone.
+        zone: Name,
+        /// The serial as served.
+        serial: u32,
+    },
     /// Batches of other nodes were applied; to be counted.
     Merged {
         /// How many.
@@ -166,6 +173,13 @@ pub enum Command {
     },
     /// Make several zones at once, all or none: what a node brings into a cluster.
     Import(Vec<ZoneContent>),
+    /// Note in the catalog that a deleted zone had come to this serial; the node itself asks for it.
+    Remember {
+        /// The zone's origin.
+        zone: Name,
+        /// The last serial here, 64 bits.
+        serial: u64,
+    },
     /// Delete a zone on every node.
     Delete {
         /// Its origin.

@@ -1,5 +1,6 @@
 //! The daemon without I/O: one deterministic state machine that composes membership and replication.
 
+mod alarms;
 mod bootstrap;
 mod command;
 mod durability;
@@ -8,6 +9,8 @@ mod inspect;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
 mod node;
 mod peers;
+mod pull;
+mod repair;
 mod replicate;
 mod sessions;
 mod show;

@@ -74,14 +74,17 @@ pub struct Node {
     pub(super) started_ms: u64,
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
     /// Edits of this node on their way to disk.
-    pub(super) staged: BTreeMap<PersistId, (Option<Ticket>, Staged)>,
+    pub(super) staged: BTreeMap<PersistId, (super::command::Waiters, Staged)>,
     pub(super) durability: Durability,
     pub(super) telling: bool,
+    pub(super) alarms: super::alarms::Alarms,
+    /// Parts of states whose transfer was cut.
+    pub(super) partials: super::transfers::Partials,
+    /// Versions published since the members were last told.
+    pub(super) points: Vec<(crate::replica::IncarnationId, u64, crate::replica::VersionHash)>,
     pub(super) last_contact: Duration,
     /// Whether a member has been asked in this life of the node, so that what is served is as fresh as the cluster.
     pub(super) synced: bool,
-    /// Zones whose content differs from a peer's at equal versions, already reported.
-    pub(super) diverged: std::collections::BTreeSet<crate::replica::IncarnationId>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -114,9 +117,11 @@ impl Node {
             staged: BTreeMap::new(),
             durability: Durability::default(),
             telling: false,
+            alarms: Default::default(),
+            partials: Default::default(),
+            points: Vec::new(),
             last_contact: now.mono,
             synced: false,
-            diverged: Default::default(),
             effects: Vec::new(),
         };
         for alarm in alarms {
@@ -168,9 +173,10 @@ impl Node {
         // What was kept is served before anything else is asked of the disk.
         self.publish();
         self.persist_facts();
-        let untold = self.replica.catch_up_history();
-        self.persist(untold);
+        let untold = self.replica.tell_of_start();
+        self.persist_consequences(untold);
         self.with_membership(now, |membership, clock, out| membership.start(clock, out));
+        self.make_wanted(now);
         let first = ANTI_ENTROPY.mul_f64(self.rng.random::<f64>());
         self.arm(now.mono + first, Timer::AntiEntropy);
         if !self.bootstrap.is_done() {
@@ -189,7 +195,15 @@ impl Node {
                 }
             }
             Ok(Datagram::Gossip(gossip)) => self.on_gossip(gossip, now),
-            Err(_) => self.effects.push(Effect::Malformed),
+            Err(error) => self.not_understood(from, &error, now),
+        }
+    }
+
+    /// Counts a message that is not understood, and tells why if an operator can do something about it.
+    pub(super) fn not_understood(&mut self, from: SocketAddr, error: &wire::WireError, now: Now) {
+        self.effects.push(Effect::Malformed);
+        if matches!(error, wire::WireError::Version(_)) {
+            self.report_once(Severity::Error, format!("the node at {from} is left alone: {error}"), now);
         }
     }
 
@@ -282,6 +296,13 @@ impl Node {
 
     pub(super) fn report(&mut self, severity: Severity, message: String) {
         self.effects.push(Effect::Report { severity, message });
+    }
+
+    /// Reports what may hold for long, but not every time that it is seen.
+    pub(super) fn report_once(&mut self, severity: Severity, message: String, now: Now) {
+        if self.alarms.is_due(&message, now.mono) {
+            self.report(severity, message);
+        }
     }
 
     pub(super) fn enqueue(&mut self, ticket: Option<Ticket>, command: Command, now: Now) {

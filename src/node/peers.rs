@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::replica::{Digest, IncarnationId, Summary};
+use crate::replica::{Digest, IncarnationId, Summary, VersionHash};
 
 /// One member's zones as it last told them.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +13,8 @@ pub(super) struct Peer {
     pub(super) root: Option<Digest>,
     /// Whether it has synced with the cluster or started it.
     pub(super) initialised: bool,
-    /// Its digest of each zone, when it was last asked.
-    zones: BTreeMap<IncarnationId, Digest>,
+    /// Its version and digest of each zone, when it was last asked.
+    zones: BTreeMap<IncarnationId, (VersionHash, Digest)>,
     /// When a session with it last began.
     pub(super) asked: Option<Duration>,
 }
@@ -46,11 +46,19 @@ impl Peers {
 
     /// Notes a member's zones.
     pub(super) fn note_zones(&mut self, addr: SocketAddr, zones: &[Summary]) {
-        self.entry(addr).zones = zones.iter().map(|zone| (zone.incarnation, zone.digest)).collect();
+        self.entry(addr).zones =
+            zones.iter().map(|zone| (zone.incarnation, (zone.version.hash(), zone.digest))).collect();
     }
 
     /// Whether a member is known to hold this content of a zone.
     pub(super) fn holds(&self, addr: SocketAddr, my_root: Digest, zone: IncarnationId, digest: Digest) -> bool {
-        self.get(addr).is_some_and(|peer| peer.root == Some(my_root) || peer.zones.get(&zone) == Some(&digest))
+        self.get(addr).is_some_and(|peer| {
+            peer.root == Some(my_root) || peer.zones.get(&zone).is_some_and(|(_, held)| *held == digest)
+        })
+    }
+
+    /// The version and digest of a zone that a member told when it was last asked.
+    pub(super) fn zone(&self, addr: SocketAddr, zone: IncarnationId) -> Option<(VersionHash, Digest)> {
+        self.get(addr)?.zones.get(&zone).copied()
     }
 }

@@ -1,4 +1,5 @@
-//! Spreading: what changed here is pushed at once, and anti-entropy finds what a push missed.
+//! Spreading, the giving side: what changed here is pushed at once, and peers that ask are answered. The asking side is
+//! [`super::pull`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,11 +7,11 @@ use std::sync::Arc;
 use rand::seq::IndexedRandom;
 
 use super::node::Node;
-use super::sessions::{Session, Step};
-use super::wire::{self, Gossip, MAX_RUMOUR, Request, Response};
-use super::{Effect, InboundId, Now, RequestId, Severity};
+use super::wire::{self, Enclosed, Gossip, MAX_RUMOUR, Request, Response};
+use super::{Effect, InboundId, Now, Severity};
 use crate::codec;
-use crate::replica::{Batch, Changed, Digest, Summary, ZoneState};
+use crate::replica::{Batch, Changed, Digest, IncarnationId, VersionHash};
+use crate::zone::{Name, served_serial};
 
 /// Up to this many members hear of an edit from its author directly; in a larger cluster some hear it from others.
 const PUSH_TO_ALL: usize = 8;
@@ -27,16 +28,26 @@ const ASK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
 /// The most bytes of batches in one response; a peer that lacks more is sent the state, which comes in chunks. In memory
 /// a batch takes several times its encoded size, and decoding stops at [`codec::MAX_DECODED`].
 const MAX_BATCHES_BYTES: usize = 8 << 20;
-/// How many chunks of a state are taken in: some gigabytes.
-const MAX_CHUNKS: u32 = 1 << 14;
+/// How many published versions are told at once, so that they fit a datagram.
+const MAX_POINTS: usize = 24;
+/// How many serials a peer is told the versions of when it asks for batches.
+const POINTS_WITH_BATCHES: usize = 256;
+
+type Point = (IncarnationId, u64, VersionHash);
 
 impl Node {
     /// Carries out what a change to the replica asks for. `from` is the member that it came from.
     pub(super) fn on_changed(&mut self, changed: Changed, from: Option<SocketAddr>, now: Now) {
         for alarm in changed.alarms {
-            self.report(Severity::Error, alarm);
+            self.report_once(Severity::Error, alarm, now);
         }
-        self.persist(changed.writes);
+        for (zone, serial) in changed.ambiguous {
+            self.ambiguous(zone, serial, now);
+        }
+        if self.points.len() < MAX_POINTS {
+            self.points.extend(changed.point);
+        }
+        self.persist_consequences(changed.writes);
         if changed.publish {
             self.publish();
             self.tell_soon(now);
@@ -50,6 +61,18 @@ impl Node {
         {
             self.ask(from, now);
         }
+        self.make_wanted(now);
+    }
+
+    /// Tells that a serial stood for two contents.
+    pub(super) fn ambiguous(&mut self, zone: Name, serial: u64, now: Now) {
+        let serial = served_serial(serial);
+        let message = format!(
+            "zone {zone}: while edits were concurrent, nodes served different contents under one serial; all now go on \
+             to a higher one, with both edits"
+        );
+        self.report_once(Severity::Info, message, now);
+        self.effects.push(Effect::Ambiguous { zone, serial });
     }
 
     /// Sends new batches to members: to all of a small cluster by their author, to a few random ones otherwise.
@@ -69,20 +92,21 @@ impl Node {
         let mut datagrams = Vec::new();
         let (mut batches, mut bytes, mut ask) = (Vec::new(), 0, false);
         for batch in news {
-            let size = codec::encode(&*batch).len();
+            let batch = Enclosed::new(&batch);
+            let size = batch.size();
             if size > MAX_RUMOUR {
                 ask = true;
                 continue;
             }
             if bytes + size > MAX_RUMOUR {
-                datagrams.push(self.gossip(root, std::mem::take(&mut batches), false));
+                datagrams.push(self.gossip(root, std::mem::take(&mut batches), Vec::new(), false));
                 bytes = 0;
             }
             bytes += size;
             batches.push(batch);
         }
         if ask || !batches.is_empty() {
-            datagrams.push(self.gossip(root, batches, ask));
+            datagrams.push(self.gossip(root, batches, Vec::new(), ask));
         }
         for to in targets {
             let sends = datagrams.iter().map(|payload| Effect::SendDatagram { to, payload: payload.clone() });
@@ -90,15 +114,16 @@ impl Node {
         }
     }
 
-    fn gossip(&self, root: Digest, batches: Vec<Arc<Batch>>, ask: bool) -> Vec<u8> {
+    fn gossip(&self, root: Digest, batches: Vec<Enclosed>, points: Vec<Point>, ask: bool) -> Vec<u8> {
         let initialised = self.bootstrap.is_done();
-        wire::gossip_datagram(&Gossip { from: self.config.gossip, root, initialised, ask, batches })
+        wire::gossip_datagram(&Gossip { from: self.config.gossip, root, initialised, ask, points, batches })
     }
 
     /// Tells members which version is held here.
     pub(super) fn tell(&mut self, ask: bool) {
         let alive: Vec<SocketAddr> = self.membership.alive().map(|member| member.addr).collect();
-        let payload = self.gossip(self.durability.published_root(), Vec::new(), ask);
+        let points = std::mem::take(&mut self.points);
+        let payload = self.gossip(self.durability.published_root(), Vec::new(), points, ask);
         let targets: Vec<SocketAddr> = alive.sample(&mut self.rng, TELL_FANOUT).copied().collect();
         self.effects.extend(targets.into_iter().map(|to| Effect::SendDatagram { to, payload: payload.clone() }));
     }
@@ -112,8 +137,12 @@ impl Node {
         self.peers.note(from, gossip.root, gossip.initialised);
         if self.bootstrap.is_done() {
             for batch in gossip.batches {
-                let changed = self.replica.ingest(batch);
-                self.on_changed(changed, Some(from), now);
+                self.take_in(&batch, from, true, now);
+            }
+            for (incarnation, serial, version) in gossip.points {
+                if let Some(zone) = self.replica.note_point(incarnation, serial, version) {
+                    self.ambiguous(zone, serial, now);
+                }
             }
         }
         let differs = gossip.root != self.replica.root();
@@ -123,6 +152,21 @@ impl Node {
         }
     }
 
+    /// Applies a batch that a member sent, or keeps it out for good if it is not fit to be applied.
+    pub(super) fn take_in(&mut self, batch: &Enclosed, from: SocketAddr, pass_on: bool, now: Now) {
+        let changed = match batch.open() {
+            Ok(batch) => self.replica.ingest(batch),
+            Err(reason) => {
+                self.effects.push(Effect::Malformed);
+                let alarm = self.replica.quarantine(batch.incarnation, batch.dot, &reason);
+                Changed { alarms: alarm.into_iter().collect(), ..Changed::default() }
+            }
+        };
+        // What came by a session is not asked for again at once: digests tell, and the next session asks.
+        let incomplete = changed.incomplete && pass_on;
+        self.on_changed(Changed { incomplete, ..changed }, Some(from), now);
+    }
+
     /// Asks a random member what it has, and tells all which version is here.
     pub(super) fn anti_entropy(&mut self, now: Now) {
         let alive: Vec<SocketAddr> = self.membership.alive().map(|member| member.addr).collect();
@@ -130,181 +174,18 @@ impl Node {
             self.ask(peer, now);
         }
         self.tell(false);
-    }
-
-    /// Begins a session with a member, or notes that one is wanted.
-    pub(super) fn ask(&mut self, peer: SocketAddr, now: Now) {
-        if !self.sessions.admit(peer) {
-            return;
-        }
-        let first = self.peers.get(peer).is_none_or(|peer| peer.asked.is_none());
-        self.peers.entry(peer).asked = Some(now.mono);
-        let session = Session {
-            request: RequestId(0),
-            step: Step::Roster,
-            theirs: Vec::new(),
-            todo: Default::default(),
-            compared: false,
-            initialised: false,
-        };
-        if first {
-            let records = self.membership.export();
-            self.go_on(peer, session, Step::Roster, Request::Roster(records));
-        } else {
-            let root = self.replica.root();
-            self.go_on(peer, session, Step::Summaries, Request::Summaries { root });
-        }
-    }
-
-    fn go_on(&mut self, to: SocketAddr, mut session: Session, step: Step, request: Request) {
-        let id = self.sessions.next_request(to);
-        session.request = id;
-        session.step = step;
-        self.sessions.put(to, session);
-        self.effects.push(Effect::SendRequest { id, to, payload: codec::encode(&request) });
-    }
-
-    pub(super) fn on_response(&mut self, id: RequestId, result: Result<Vec<u8>, String>, now: Now) {
-        let Some((peer, session)) = self.sessions.take(id) else { return };
-        match result.map(|bytes| codec::decode::<Response>(&bytes)) {
-            Ok(Ok(response)) => {
-                self.last_contact = now.mono;
-                self.step(peer, session, response, now);
-            }
-            Ok(Err(_)) => self.effects.push(Effect::Malformed),
-            Err(_) => self.peers.entry(peer).asked = None,
-        }
-        if let Some(next) = self.sessions.next_waiting() {
-            self.ask(next, now);
-        }
-    }
-
-    fn step(&mut self, peer: SocketAddr, mut session: Session, response: Response, now: Now) {
-        match (std::mem::replace(&mut session.step, Step::Pull), response) {
-            (Step::Roster, Response::Roster(records)) => {
-                self.with_membership(now, |membership, clock, out| membership.import(records, clock, out));
-                let root = self.replica.root();
-                self.go_on(peer, session, Step::Summaries, Request::Summaries { root });
-            }
-            (Step::Summaries, Response::Same { initialised }) => {
-                session.initialised = initialised;
-                self.peers.note(peer, self.replica.root(), initialised);
-                self.finish(session, now);
-            }
-            (Step::Summaries, Response::Summaries { root, initialised, zones }) => {
-                self.peers.note(peer, root, initialised);
-                self.peers.note_zones(peer, &zones);
-                session.initialised = initialised;
-                session.theirs = zones;
-                self.pull_next(peer, session, now);
-            }
-            (Step::Pull, Response::Batches(batches)) => {
-                for batch in batches {
-                    let changed = self.replica.ingest(batch);
-                    // What came by a session is not pushed on: digests tell the others, and they ask.
-                    let changed = Changed { incomplete: false, ..changed };
-                    self.on_changed(changed, Some(peer), now);
-                }
-                self.pull_next(peer, session, now);
-            }
-            (Step::Pull, Response::State { transfer, chunks, first }) => {
-                let got = vec![first];
-                self.next_chunk(peer, session, (transfer, chunks, got), now);
-            }
-            (Step::Chunks { transfer, count, mut got }, Response::Chunk(chunk)) => {
-                got.push(chunk);
-                self.next_chunk(peer, session, (transfer, count, got), now);
-            }
-            // The peer has dropped the zone meanwhile, or speaks out of turn: the next session sees.
-            _ => {}
-        }
-    }
-
-    fn next_chunk(
-        &mut self,
-        peer: SocketAddr,
-        session: Session,
-        (transfer, count, got): (Digest, u32, Vec<Vec<u8>>),
-        now: Now,
-    ) {
-        if count > MAX_CHUNKS {
-            return self.report(Severity::Error, format!("member at {peer} offers a zone in {count} chunks: too many"));
-        }
-        if (got.len() as u32) < count {
-            let request = Request::Chunk { transfer, index: got.len() as u32 };
-            return self.go_on(peer, session, Step::Chunks { transfer, count, got }, request);
-        }
-        match ZoneState::decode(got.iter().map(Vec::as_slice)) {
-            Ok(state) => {
-                let changed = self.replica.merge(state);
-                self.on_changed(changed, Some(peer), now);
-                self.pull_next(peer, session, now);
-            }
-            Err(error) => {
-                let message = format!("member at {peer} sent a zone that this node does not accept: {error}");
-                self.report(Severity::Error, message);
-            }
-        }
-    }
-
-    /// Pulls the next incarnation in which the peer is ahead: the catalog first, then what it lists.
-    fn pull_next(&mut self, peer: SocketAddr, mut session: Session, now: Now) {
-        if !self.bootstrap.is_done() && !session.initialised {
-            // Two nodes that both have nothing yet have nothing for each other.
-            return;
-        }
-        loop {
-            if let Some(incarnation) = session.todo.pop_front() {
-                let have = self.replica.get(incarnation).map(|zone| zone.state().version().clone()).unwrap_or_default();
-                let request = Request::Pull { incarnation, have };
-                return self.go_on(peer, session, Step::Pull, request);
-            }
-            if session.compared {
-                return self.finish(session, now);
-            }
-            let catalog = self.replica.catalog_id();
-            let behind: Vec<&Summary> = session.theirs.iter().filter(|theirs| self.is_behind(theirs)).collect();
-            if behind.iter().any(|theirs| theirs.incarnation == catalog) {
-                session.todo.push_back(catalog);
-                continue;
-            }
-            session.todo = behind
-                .iter()
-                .map(|theirs| theirs.incarnation)
-                .filter(|incarnation| self.replica.wants(*incarnation))
-                .collect();
-            session.compared = true;
-        }
-    }
-
-    fn is_behind(&self, theirs: &Summary) -> bool {
-        self.replica.get(theirs.incarnation).is_none_or(|mine| !mine.state().version().includes(&theirs.version))
-    }
-
-    fn finish(&mut self, session: Session, now: Now) {
-        for theirs in &session.theirs {
-            let Some(mine) = self.replica.get(theirs.incarnation) else { continue };
-            let (zone, digest) = (mine.state().zone().clone(), mine.state().digest());
-            if *mine.state().version() == theirs.version
-                && digest != theirs.digest
-                && self.diverged.insert(theirs.incarnation)
-            {
-                let message =
-                    format!("zone {zone}: content differs from a member's at the same version: {digest} here");
-                self.report(Severity::Error, message);
-            }
-        }
-        if session.initialised {
-            self.synced = true;
-            self.initialise(now);
+        if self.bootstrap.is_done() && self.replica.is_unsettled() {
+            let changed = self.replica.review();
+            self.on_changed(changed, None, now);
         }
     }
 
     /// Answers what a peer asks over a stream.
     pub(super) fn respond(&mut self, inbound: InboundId, payload: &[u8], now: Now) {
-        let Ok(request) = codec::decode::<Request>(payload) else {
+        let Ok(request) = wire::decode::<Request>(payload) else {
+            // Of another version or none: the answer's first byte tells the asker which one is spoken here.
             self.effects.push(Effect::Malformed);
-            let payload = codec::encode(&Response::Gone);
+            let payload = wire::encode(&Response::Gone);
             return self.effects.push(Effect::Respond { inbound, payload });
         };
         let response = match request {
@@ -316,19 +197,23 @@ impl Node {
             Request::Pull { incarnation, have } => match self.replica.get(incarnation) {
                 None => Response::Gone,
                 Some(zone) => match zone.delta(&have) {
-                    Some(batches) if is_sendable(&batches) => Response::Batches(batches),
-                    _ => {
-                        let (transfer, chunks, first) = self.transfers.begin(zone);
-                        Response::State { transfer, chunks, first: first.to_vec() }
-                    }
+                    Some(batches) if is_sendable(&batches) => Response::Batches {
+                        batches: batches.iter().map(|batch| Enclosed::new(batch)).collect(),
+                        points: zone.latest_points(POINTS_WITH_BATCHES),
+                    },
+                    _ => self.transfers.offer(zone),
                 },
+            },
+            Request::State { incarnation } => match self.replica.get(incarnation) {
+                None => Response::Gone,
+                Some(zone) => self.transfers.offer(zone),
             },
             Request::Chunk { transfer, index } => match self.transfers.chunk(transfer, index) {
                 Some(chunk) => Response::Chunk(chunk.to_vec()),
                 None => Response::Gone,
             },
         };
-        self.effects.push(Effect::Respond { inbound, payload: codec::encode(&response) });
+        self.effects.push(Effect::Respond { inbound, payload: wire::encode(&response) });
     }
 
     fn summaries(&self, theirs: Digest) -> Response {

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::RequestId;
-use crate::replica::{Digest, IncarnationId, Summary};
+use super::transfers::Partial;
+use crate::replica::{IncarnationId, Summary};
 
 /// How many sessions run at once. Each may hold a zone's state in memory.
 const MAX_SESSIONS: usize = 4;
@@ -22,6 +23,8 @@ pub(super) struct Session {
     pub(super) theirs: Vec<Summary>,
     /// Incarnations still to pull.
     pub(super) todo: VecDeque<IncarnationId>,
+    /// Incarnations whose content differs from the peer's, held by most, at the same version.
+    pub(super) repairs: VecDeque<IncarnationId>,
     /// Whether the listed zones have been compared, after the catalog.
     pub(super) compared: bool,
     /// Whether the peer has synced with the cluster or started it.
@@ -33,8 +36,16 @@ pub(super) struct Session {
 pub(super) enum Step {
     Roster,
     Summaries,
-    Pull,
-    Chunks { transfer: Digest, count: u32, got: Vec<Vec<u8>> },
+    Pull {
+        incarnation: IncarnationId,
+        repair: bool,
+    },
+    /// A chunk of an incarnation's state; `repair` if it is to replace what is here.
+    Chunks {
+        incarnation: IncarnationId,
+        partial: Partial,
+        repair: bool,
+    },
 }
 
 /// All sessions of a node.

@@ -90,6 +90,8 @@ impl Node {
             live,
             shadowed: zone.shadowed(),
             conflicts,
+            quarantined: zone.quarantined(),
+            ambiguous: zone.ambiguous(),
             provisional: false,
             stale: others && silent > u64::from(soa.expire),
         }
@@ -108,6 +110,8 @@ fn provisional_view(zone: &Zone, live: usize) -> ZoneView {
         live,
         shadowed: 0,
         conflicts: 0,
+        quarantined: 0,
+        ambiguous: 0,
         provisional: true,
         stale: false,
     }

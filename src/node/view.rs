@@ -85,6 +85,10 @@ pub struct ZoneView {
     pub shadowed: usize,
     /// Other incarnations of the same name that are kept but not served.
     pub conflicts: usize,
+    /// Batches of other nodes that this node cannot apply: it is not current in the zone.
+    pub quarantined: usize,
+    /// How many serials are known to have stood for two contents, while edits were concurrent, since the node started.
+    pub ambiguous: u64,
     /// Whether it is served from this node's file alone, not replicated yet.
     pub provisional: bool,
     /// Whether no member has been heard for longer than the zone's SOA EXPIRE, though others are known.

@@ -3,19 +3,24 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, DecodeError};
 use crate::membership::Record;
-use crate::replica::{Batch, Digest, IncarnationId, Summary, VersionVector};
+use crate::replica::{Batch, Digest, Dot, IncarnationId, Summary, VersionHash, VersionVector};
 
 /// The most bytes of batches in one datagram: with its head and the seal it stays below 1400 bytes.
 pub(super) const MAX_RUMOUR: usize = 1000;
 
-/// First byte of a datagram of the membership protocol.
+/// The version of all messages between nodes. It rises when a node of an older version would misread one; nodes of
+/// different versions do not form a cluster, and say so.
+pub(super) const PROTOCOL: u8 = 2;
+
+/// What follows in a datagram: the low bits of its first byte. The protocol's version is in the others.
 const MEMBERSHIP: u8 = 0;
-/// First byte of a datagram about zones.
 const REPLICATION: u8 = 1;
+const KIND_BITS: u32 = 2;
 
 /// A datagram about zones.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,8 +33,55 @@ pub(super) struct Gossip {
     pub(super) initialised: bool,
     /// Whether the sender has news that did not fit a datagram: ask it now.
     pub(super) ask: bool,
+    /// Which version each of the last published zones has under which serial.
+    pub(super) points: Vec<(IncarnationId, u64, VersionHash)>,
     /// New batches.
-    pub(super) batches: Vec<Arc<Batch>>,
+    pub(super) batches: Vec<Enclosed>,
+}
+
+/// A batch on its way, named outside, so that one which the receiver cannot read costs it that one alone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Enclosed {
+    pub(super) incarnation: IncarnationId,
+    pub(super) dot: Dot,
+    pub(super) batch: Vec<u8>,
+}
+
+impl Enclosed {
+    pub(super) fn new(batch: &Batch) -> Enclosed {
+        Enclosed { incarnation: batch.incarnation, dot: batch.dot, batch: codec::encode(batch) }
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        const HEAD: usize = 48;
+        HEAD + self.batch.len()
+    }
+
+    pub(super) fn open(&self) -> Result<Arc<Batch>, String> {
+        let batch: Batch = codec::decode(&self.batch).map_err(|error| error.to_string())?;
+        let names_match = (batch.incarnation, batch.dot) == (self.incarnation, self.dot);
+        if names_match { Ok(Arc::new(batch)) } else { Err("it is not what its envelope says".to_owned()) }
+    }
+}
+
+/// Why a message is not understood.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum WireError {
+    /// The sender speaks another version of the protocol.
+    #[error(
+        "it speaks version {0} of the protocol between nodes, this one version {PROTOCOL}: run the same release of grapevine on both"
+    )]
+    Version(u8),
+    /// It does not decode.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl From<DecodeError> for WireError {
+    fn from(error: DecodeError) -> WireError {
+        WireError::Malformed(error.to_string())
+    }
 }
 
 /// A datagram, told apart by its first byte.
@@ -41,22 +93,39 @@ pub(super) enum Datagram<'a> {
 
 pub(super) fn membership_datagram(payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + payload.len());
-    bytes.push(MEMBERSHIP);
+    bytes.push(PROTOCOL << KIND_BITS | MEMBERSHIP);
     bytes.extend_from_slice(payload);
     bytes
 }
 
 pub(super) fn gossip_datagram(gossip: &Gossip) -> Vec<u8> {
-    let mut bytes = vec![REPLICATION];
+    let mut bytes = vec![PROTOCOL << KIND_BITS | REPLICATION];
     bytes.extend(codec::encode(gossip));
     bytes
 }
 
-pub(super) fn parse_datagram(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
+pub(super) fn parse_datagram(bytes: &[u8]) -> Result<Datagram<'_>, WireError> {
+    let (first, payload) = bytes.split_first().ok_or_else(|| DecodeError::new("an empty datagram"))?;
+    let (version, kind) = (first >> KIND_BITS, first & ((1 << KIND_BITS) - 1));
+    match kind {
+        _ if version != PROTOCOL => Err(WireError::Version(version)),
+        MEMBERSHIP => Ok(Datagram::Membership(payload)),
+        REPLICATION => Ok(Datagram::Gossip(codec::decode_datagram(payload)?)),
+        _ => Err(DecodeError::new("unknown kind of datagram").into()),
+    }
+}
+
+/// Encodes a request or a response, the protocol's version first.
+pub(super) fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    codec::encode(&(PROTOCOL, message))
+}
+
+/// Decodes a request or a response.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     match bytes.split_first() {
-        Some((&MEMBERSHIP, payload)) => Ok(Datagram::Membership(payload)),
-        Some((&REPLICATION, payload)) => codec::decode_datagram(payload).map(Datagram::Gossip),
-        _ => Err(DecodeError::new("unknown kind of datagram")),
+        Some((&PROTOCOL, message)) => Ok(codec::decode(message)?),
+        Some((&version, _)) => Err(WireError::Version(version)),
+        None => Err(DecodeError::new("an empty message").into()),
     }
 }
 
@@ -76,6 +145,11 @@ pub(super) enum Request {
         incarnation: IncarnationId,
         /// What the asker has.
         have: VersionVector,
+    },
+    /// The whole state of one incarnation, whatever the asker has: to compare and repair.
+    State {
+        /// Which incarnation.
+        incarnation: IncarnationId,
     },
     /// One more chunk of a state.
     Chunk {
@@ -106,7 +180,12 @@ pub(super) enum Response {
         zones: Vec<Summary>,
     },
     /// Batches in causal order.
-    Batches(Vec<Arc<Batch>>),
+    Batches {
+        /// What the asker lacks.
+        batches: Vec<Enclosed>,
+        /// Under which serial the answering node served which version lately.
+        points: Vec<(u64, VersionHash)>,
+    },
     /// The whole state instead, the first chunk right away.
     State {
         /// To ask for the other chunks by.

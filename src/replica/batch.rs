@@ -38,6 +38,8 @@ pub struct Batch {
     pub soa: SoaChange,
     /// A serial that a person wrote: the zone's serial is at least this from here on.
     pub floor: Option<u64>,
+    /// The serial under which its author served the zone with it. Only to notice when a serial stood for two contents.
+    pub serial: u64,
     /// Whence the edit came, for people and for retries. Nothing of it enters the zone.
     pub source: Source,
 }

@@ -47,6 +47,7 @@ impl ZoneState {
             ttls: Vec::new(),
             soa: SoaChange::default(),
             floor: None,
+            serial: 0,
             source: edit.source.bounded(),
         };
         let mut ttls = BTreeMap::new();
@@ -55,6 +56,7 @@ impl ZoneState {
         }
         self.prepare_ttls(&mut batch, ttls);
         batch.floor = self.floor(edit.serial)?;
+        batch.serial = batch.floor.unwrap_or(0).max(self.serial() + 1);
         let empty = batch.adds.is_empty()
             && batch.removes.is_empty()
             && batch.ttls.is_empty()

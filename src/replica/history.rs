@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Batch, Dot, Hlc, IncarnationId, Source, VersionVector};
-use crate::zone::{DeltaRecorder, Name, Zone, ZoneContent, ZoneDelta};
+use crate::zone::{DeltaRecorder, Name, Zone, ZoneContent, ZoneDelta, ZoneHead};
 
 /// The most bytes of records that one entry keeps. Of a larger change only the counts are kept: a bulk import is not
 /// held in memory and on disk a second time.
@@ -107,6 +107,8 @@ pub struct HistoryHead {
     pub version: VersionVector,
     /// Its serial.
     pub serial: u64,
+    /// How many entries there have been: an entry that is written again, after a failure, is known by it.
+    pub count: u64,
 }
 
 /// What is asked of the kept history: some entries of one name, the newest first.
@@ -133,6 +135,8 @@ pub struct HistoryPage {
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) cause: Cause,
+    /// The version before.
+    pub(super) from: [u8; 8],
     pub(super) before: u64,
     pub(super) after: u64,
     pub(super) version: [u8; 8],
@@ -143,14 +147,19 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn new(cause: Cause, before: &Zone, after: &Zone, recorder: DeltaRecorder) -> Step {
+        Step::between(cause, before.head(), after.head(), recorder)
+    }
+
+    pub(super) fn between(cause: Cause, before: ZoneHead, after: ZoneHead, recorder: DeltaRecorder) -> Step {
         Step {
             cause,
-            before: before.serial(),
-            after: after.serial(),
-            version: after.version(),
+            from: before.version,
+            before: before.serial,
+            after: after.serial,
+            version: after.version,
             removed: recorder.removed,
             added: recorder.added,
-            delta: recorder.finish(before.soa(), after.soa()),
+            delta: recorder.finish(&before.soa, &after.soa),
         }
     }
 
@@ -286,8 +295,8 @@ impl Walk {
 
 impl HistoryHead {
     /// The head of a name whose zone is gone.
-    pub(super) fn none(serial: u64) -> HistoryHead {
-        HistoryHead { incarnation: None, version: VersionVector::new(), serial }
+    pub(super) fn none(serial: u64, count: u64) -> HistoryHead {
+        HistoryHead { incarnation: None, version: VersionVector::new(), serial, count }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::history::Made;
+use super::owner_state::OwnerState;
 use super::state::LiveRecord;
 use super::{Stamp, ZoneReplica};
 use crate::zone::{Name, Rdata, Record, RecordType};
@@ -82,7 +83,7 @@ impl ZoneReplica {
             set.is_some_and(|set| set.rdatas().any(|served| served == rdata.as_wire()))
         };
         let mut found = Vec::new();
-        for (&rtype, rrset) in state.owners.get(owner).into_iter().flatten() {
+        for (rtype, rrset) in state.owners.get(owner).into_iter().flat_map(OwnerState::iter) {
             let ttl = rrset.ttl().unwrap_or_else(|| state.soa().minimum);
             found.extend(rrset.records.iter().map(|live| Standing {
                 record: Record { owner: owner.clone(), rtype, ttl, rdata: live.rdata.clone() },

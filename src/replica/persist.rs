@@ -20,6 +20,13 @@ pub enum Write {
         /// The batch.
         batch: Arc<Batch>,
     },
+    /// Journal entries that may have been kept though the store said that it failed: they are deleted if they are there.
+    Erase {
+        /// Which incarnation.
+        incarnation: IncarnationId,
+        /// The places of edits that were refused.
+        positions: Vec<u64>,
+    },
     /// The whole state of an incarnation, replacing any earlier one. Journal entries before `position` are contained.
     Checkpoint {
         /// The zone's name.

@@ -1,13 +1,16 @@
 //! One incarnation as a node holds it: its state, the snapshot served from it, recent batches, and early arrivals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::history::Step;
 use super::log::Log;
+use super::points::{Points, VersionHash};
+use super::quarantine::Quarantine;
+use super::scratch::Scratch;
 use super::state::{ApplyError, ZoneState};
 use super::{Batch, Cause, Digest, Dot, MAX_ENTRY_BYTES, Made, SavedZone, VersionVector, Write};
-use crate::zone::{DeltaRecorder, Name, NameMap, Zone, ZoneEditor};
+use crate::zone::{DeltaRecorder, Name, NameMap, RecordKey, Zone, ZoneEditor};
 
 /// How many batches may wait for their dependencies. More are dropped and come again by anti-entropy.
 const MAX_PENDING: usize = 1024;
@@ -23,6 +26,19 @@ pub struct Ingested {
     pub waiting: bool,
     /// Something that an operator must hear: an illegal batch, or two batches under one dot.
     pub alarm: Option<String>,
+    /// Serials that are now known to have stood for two contents.
+    pub ambiguous: Vec<u64>,
+}
+
+/// What came of this node's own batches.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// Those that were new.
+    pub news: Vec<Arc<Batch>>,
+    /// What went wrong.
+    pub errors: Vec<ApplyError>,
+    /// The zone's serial, if it is known to stand for another content elsewhere.
+    pub ambiguous: Option<u64>,
 }
 
 /// One incarnation of a zone on this node.
@@ -33,11 +49,13 @@ pub struct ZoneReplica {
     log: Log,
     pending: BTreeMap<Dot, Arc<Batch>>,
     next_position: u64,
-    /// The place of an edit that was refused. The next one of this node takes it, and with it the same sequence number,
-    /// so that whatever the failing disk kept of the refused one is overwritten.
-    vacant_position: Option<u64>,
+    /// The places of edits that were refused. The next ones of this node take them, and with them the same sequence
+    /// numbers, so that whatever the failing disk kept of the refused ones is overwritten.
+    vacant_positions: BTreeSet<u64>,
     checkpointed: u64,
     shadowed: NameMap<usize>,
+    quarantine: Quarantine,
+    points: Points,
     hidden: bool,
     /// Changes of the snapshot that the history has not been told of.
     steps: Vec<Step>,
@@ -53,9 +71,11 @@ impl ZoneReplica {
             log: Log::default(),
             pending: BTreeMap::new(),
             next_position: 0,
-            vacant_position: None,
+            vacant_positions: BTreeSet::new(),
             checkpointed: 0,
             shadowed: NameMap::default(),
+            quarantine: Quarantine::default(),
+            points: Points::default(),
             hidden,
             steps: Vec::new(),
         };
@@ -81,13 +101,16 @@ impl ZoneReplica {
         let is_told = |batch: &Batch| told.is_none_or(|told| told.contains(batch.dot));
         let (told_of, untold): (Vec<_>, Vec<_>) = saved.journal.into_iter().partition(|(_, batch)| is_told(batch));
         let untold_from = told_of.len();
+        let mut editor = replica.snapshot.edit();
         for (index, (position, batch)) in told_of.into_iter().chain(untold).enumerate() {
             replica.next_position = replica.next_position.max(position + 1);
             if index == untold_from {
-                replica.publish(std::mem::take(&mut touched), None);
+                replica.show(&mut editor, std::mem::take(&mut touched), None);
             }
             match replica.state.apply(&batch) {
-                Ok(owners) if index >= untold_from => replica.publish(owners, Some(Cause::Edit(Made::by(&batch)))),
+                Ok(owners) if index >= untold_from => {
+                    replica.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
+                }
                 Ok(owners) => touched.extend(owners),
                 Err(ApplyError::Known) => {}
                 // A batch of another node that it builds on was not kept before a crash; it will come again.
@@ -102,7 +125,8 @@ impl ZoneReplica {
             }
             kept.push((position, batch));
         }
-        replica.publish(touched, None);
+        replica.show(&mut editor, touched, None);
+        replica.publish(editor);
         kept.sort_by_key(|(position, _)| *position);
         kept.into_iter().for_each(|(position, batch)| replica.log.push(position, batch));
         // An edit that took a vacated place may stand before what it builds on.
@@ -117,10 +141,9 @@ impl ZoneReplica {
         std::mem::take(&mut self.steps)
     }
 
-    /// Whether the history that reached `told` and the steps since then tell of everything.
-    pub(super) fn is_told(&self, told: &VersionVector) -> bool {
-        let untold = self.steps.len() as u64;
-        self.state.version().includes(told) && self.state.version().total() == told.total() + untold
+    /// Whether the steps lead from the version that the history has been told of to the one that is here.
+    pub(super) fn is_told_from(&self, told: VersionHash) -> bool {
+        self.steps.first().map_or_else(|| self.snapshot.version(), |step| step.from) == told
     }
 
     /// A batch that is still kept.
@@ -150,12 +173,17 @@ impl ZoneReplica {
 
     /// Sets a journal position aside for an edit of this node that is about to be stored.
     pub fn reserve_position(&mut self) -> u64 {
-        self.vacant_position.take().unwrap_or_else(|| self.take_position())
+        self.vacant_positions.pop_first().unwrap_or_else(|| self.take_position())
+    }
+
+    /// The places that are still vacant after a group of edits has taken its own, to be erased with the group's write.
+    pub fn vacant_positions(&self) -> Vec<u64> {
+        self.vacant_positions.iter().copied().collect()
     }
 
     /// Gives back the position of an edit that could not be stored.
     pub fn vacate_position(&mut self, position: u64) {
-        self.vacant_position = Some(position);
+        self.vacant_positions.insert(position);
     }
 
     fn take_position(&mut self) -> u64 {
@@ -175,20 +203,22 @@ impl ZoneReplica {
         let mut ingested = Ingested::default();
         let known = self.log.get(batch.dot).or_else(|| self.pending.get(&batch.dot));
         if known.is_some_and(|known| **known != *batch) {
-            ingested.alarm = Some(format!(
-                "zone {}: two different batches claim to be number {} of actor {}; neither the later one nor anything \
-                 that builds on it is applied here",
-                batch.zone, batch.dot.seq, batch.dot.actor
-            ));
+            let reason =
+                "two different batches claim this number; neither the later one nor what builds on it is applied";
+            ingested.alarm = self.quarantine(batch.dot, reason);
             return ingested;
         }
+        let mut editor = self.snapshot.edit();
         let mut next = Some(batch);
         while let Some(batch) = next {
-            match self.state.apply(&batch) {
+            match self.apply_foreign(&batch) {
                 Ok(owners) => {
-                    self.publish(owners, Some(Cause::Edit(Made::by(&batch))));
+                    self.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
                     let position = self.take_position();
                     self.log.push(position, batch.clone());
+                    if self.points.note(batch.serial, batch.version_after().hash()) {
+                        ingested.ambiguous.push(batch.serial);
+                    }
                     ingested.applied.push((position, batch));
                 }
                 Err(ApplyError::Known) => {}
@@ -199,32 +229,102 @@ impl ZoneReplica {
                     }
                 }
                 Err(ApplyError::Illegal(reason)) => {
-                    ingested.alarm = Some(format!("zone {}: a batch is not legal: {reason}", batch.zone));
+                    ingested.alarm = self.quarantine(batch.dot, &reason).or(ingested.alarm);
                 }
             }
             next = self.take_ready();
         }
+        if !ingested.applied.is_empty() {
+            ingested.ambiguous.extend(self.publish(editor));
+        }
         ingested
     }
 
-    /// Applies a batch of this node that has been stored at `position`.
-    pub fn commit(&mut self, position: u64, batch: Arc<Batch>) -> Result<(), ApplyError> {
-        let owners = self.state.apply(&batch)?;
-        self.publish(owners, Some(Cause::Edit(Made::by(&batch))));
-        self.log.push(position, batch);
-        Ok(())
+    fn apply_foreign(&mut self, batch: &Batch) -> Result<Vec<Name>, ApplyError> {
+        if !self.state.version().contains(batch.dot) && self.state.version().includes(&batch.deps) {
+            Scratch::try_batch(&self.state, batch).map_err(ApplyError::Illegal)?;
+        }
+        self.state.apply(batch)
+    }
+
+    /// Remembers that a batch cannot be applied here. Returns what an operator must hear, the first time.
+    pub fn quarantine(&mut self, dot: Dot, reason: &str) -> Option<String> {
+        let zone = self.state.zone();
+        let told = format!(
+            "zone {zone}: number {} of actor {} is not applied: {reason}. This node is not current in the zone from \
+             here on; the others go on",
+            dot.seq, dot.actor
+        );
+        self.quarantine.put(dot, reason).then_some(told)
+    }
+
+    /// How many batches are kept out.
+    pub fn quarantined(&self) -> usize {
+        self.quarantine.len()
+    }
+
+    /// Notes under which serial another node serves which version. Returns whether that makes the serial ambiguous.
+    pub fn note_point(&mut self, serial: u64, version: VersionHash) -> bool {
+        self.points.note(serial, version)
+    }
+
+    /// The latest serials with their versions.
+    pub fn latest_points(&self, count: usize) -> Vec<(u64, VersionHash)> {
+        self.points.latest(count)
+    }
+
+    /// How many serials have been found to stand for two contents.
+    pub fn ambiguous(&self) -> u64 {
+        self.points.count
+    }
+
+    /// Computes the digest anew. Returns whether the running one was right.
+    pub fn recount(&mut self) -> bool {
+        self.state.recount()
+    }
+
+    /// Takes over another content of the same version, which most nodes hold. Returns how many records differed.
+    pub fn repair(&mut self, right: ZoneState) -> usize {
+        let keys = |state: &ZoneState| -> BTreeSet<RecordKey> {
+            let sets =
+                state.owners.iter().flat_map(|(owner, sets)| sets.iter().map(move |(rtype, set)| (owner, rtype, set)));
+            sets.flat_map(|(owner, rtype, set)| {
+                set.records.iter().map(move |record| RecordKey {
+                    owner: owner.clone(),
+                    rtype,
+                    rdata: record.rdata.clone(),
+                })
+            })
+            .collect()
+        };
+        let differing = keys(&self.state).symmetric_difference(&keys(&right)).count();
+        self.state = right;
+        self.rebuild_telling();
+        differing
+    }
+
+    /// Applies batches of this node that have been stored.
+    pub fn commit(&mut self, batches: Vec<(u64, Arc<Batch>)>) -> Committed {
+        let (mut committed, mut editor) = (Committed::default(), self.snapshot.edit());
+        for (position, batch) in batches {
+            match self.state.apply(&batch) {
+                Ok(owners) => {
+                    self.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
+                    self.log.push(position, batch.clone());
+                    committed.news.push(batch);
+                }
+                Err(ApplyError::Known) => {}
+                Err(error) => committed.errors.push(error),
+            }
+        }
+        committed.ambiguous = self.publish(editor);
+        committed
     }
 
     /// Takes in a whole state, and then the batches that waited for something in it.
     pub fn merge(&mut self, other: &ZoneState) -> Ingested {
         self.state.merge(other);
-        let before = self.snapshot.clone();
-        self.rebuild();
-        if before.version() != self.snapshot.version() {
-            let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
-            recorder.zones(Some(&before), Some(&self.snapshot));
-            self.steps.push(Step::new(Cause::State, &before, &self.snapshot, recorder));
-        }
+        self.rebuild_telling();
         match self.take_ready() {
             Some(batch) => self.ingest(batch),
             None => Ingested::default(),
@@ -261,32 +361,44 @@ impl ZoneReplica {
         self.pending.remove(&ready)
     }
 
+    /// Makes the snapshot anew after the whole state was replaced, and tells the history in what it differs.
+    fn rebuild_telling(&mut self) {
+        let before = self.snapshot.clone();
+        self.rebuild();
+        let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
+        recorder.zones(Some(&before), Some(&self.snapshot));
+        let same_version = before.version() == self.snapshot.version();
+        if !self.hidden && !(same_version && recorder.removed + recorder.added == 0) {
+            self.steps.push(Step::new(Cause::State, &before, &self.snapshot, recorder));
+        }
+    }
+
     fn rebuild(&mut self) {
         let state = &self.state;
         let mut editor = ZoneEditor::new(state.zone().clone(), state.soa(), state.serial());
         editor.set_hidden(self.hidden);
-        self.snapshot = Arc::new(editor.finish());
         self.shadowed.clear();
-        let owners = self.state.owners.keys().cloned().chain([self.state.zone().clone()]).collect();
-        self.publish(owners, None);
+        let owners = self.state.owners.keys().cloned().collect();
+        self.show(&mut editor, owners, None);
+        self.publish(editor);
     }
 
-    /// Makes the next snapshot: the owners that changed, the serial and the version. The history is told of it under
-    /// its cause.
-    fn publish(&mut self, mut touched: Vec<Name>, cause: Option<Cause>) {
+    /// Puts the state as it is into the next snapshot: the owners that changed, the serial and the version. The history
+    /// is told of it under its cause.
+    fn show(&mut self, editor: &mut ZoneEditor, mut touched: Vec<Name>, cause: Option<Cause>) {
         touched.sort_unstable();
         touched.dedup();
         // The synthetic apex NS follows the SOA's primary, so the apex is always looked at again.
         if touched.binary_search(self.state.zone()).is_err() {
             touched.push(self.state.zone().clone());
         }
-        let before = self.snapshot.clone();
+        let cause = cause.filter(|_| !self.hidden);
+        let before = editor.zone().head();
         let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
-        let mut editor = self.snapshot.edit();
         for owner in touched {
             let projected = self.state.project(&owner);
             if cause.is_some() {
-                let node = before.get(owner.as_wire());
+                let node = editor.zone().get(owner.as_wire());
                 recorder.owner(&owner, node.map_or(&[], |node| node.rrsets()), &projected.rrsets);
             }
             editor.set(&owner, projected.rrsets);
@@ -298,9 +410,17 @@ impl ZoneReplica {
         }
         editor.set_soa(self.state.soa(), self.state.serial());
         editor.set_version(self.state.version().hash());
-        self.snapshot = Arc::new(editor.finish());
-        if let Some(cause) = cause.filter(|_| !self.hidden) {
-            self.steps.push(Step::new(cause, &before, &self.snapshot, recorder));
+        if let Some(cause) = cause {
+            self.steps.push(Step::between(cause, before, editor.zone().head(), recorder));
         }
+    }
+
+    /// Makes what was put into it the snapshot. Returns the serial if it is known to stand for another content
+    /// elsewhere.
+    fn publish(&mut self, editor: ZoneEditor) -> Option<u64> {
+        self.snapshot = Arc::new(editor.finish());
+        self.quarantine.settle(self.state.version());
+        let serial = self.state.serial();
+        self.points.note(serial, self.state.version().hash()).then_some(serial)
     }
 }

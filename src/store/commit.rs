@@ -54,6 +54,7 @@ impl Tables<'_> {
     fn apply(&mut self, write: &Write) -> Result<(), Failure> {
         match write {
             Write::Journal { position, batch } => self.append(batch.incarnation, *position, &codec::encode(&**batch)),
+            Write::Erase { incarnation, positions } => self.erase(*incarnation, positions),
             Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
                 self.checkpoint(*incarnation, *position, chunks, *keep_from)
             }
@@ -68,6 +69,13 @@ impl Tables<'_> {
     fn append(&mut self, incarnation: IncarnationId, position: u64, batch: &[u8]) -> Result<(), Failure> {
         let row = RowKey::Journal(incarnation, position).seal(batch);
         self.journal.insert((&incarnation.0, position), row.as_slice())?;
+        Ok(())
+    }
+
+    fn erase(&mut self, incarnation: IncarnationId, positions: &[u64]) -> Result<(), Failure> {
+        for position in positions {
+            self.journal.remove((&incarnation.0, *position))?;
+        }
         Ok(())
     }
 

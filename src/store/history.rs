@@ -77,6 +77,12 @@ impl<'t> HistoryTables<'t> {
         entry: &HistoryEntry,
         head: &HistoryHead,
     ) -> Result<(), Failure> {
+        let zone = entry.zone.as_wire();
+        let before = self.head(zone)?;
+        if before.as_ref().is_some_and(|row| row.head.count >= head.count) {
+            // It is kept already, and was written again because something beside it was not.
+            return Ok(());
+        }
         let mut totals: Totals = meta
             .get(META_HISTORY)?
             .and_then(|row| codec::decode_own(RowKey::HistoryTotals.open(row.value()).ok()?).ok())
@@ -84,12 +90,11 @@ impl<'t> HistoryTables<'t> {
         let number = totals.next;
         let payload = lz4_flex::compress_prepend_size(&codec::encode(entry));
         let row = RowKey::History(number).seal(&payload);
-        let zone = entry.zone.as_wire();
         self.log.insert(number, row.as_slice())?;
         self.index.insert((zone, number), row.len() as u64)?;
         totals.next += 1;
         totals.bytes += row.len() as u64;
-        let entries = self.head(zone)?.map_or(0, |row| row.entries) + 1;
+        let entries = before.map_or(0, |row| row.entries) + 1;
         self.set_head(zone, &HeadRow { head: head.clone(), entries })?;
         self.trim(&mut totals, zone, entry.at_ms)?;
         meta.insert(META_HISTORY, RowKey::HistoryTotals.seal(&codec::encode(&totals)).as_slice())?;

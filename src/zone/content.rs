@@ -96,6 +96,18 @@ pub enum Change {
     Soa(Soa),
 }
 
+impl Change {
+    /// The owner that it concerns; none if it is the SOA alone.
+    pub fn owner(&self) -> Option<&Name> {
+        match self {
+            Change::Add(record) => Some(&record.owner),
+            Change::Remove(key) => Some(&key.owner),
+            Change::Ttl { owner, .. } => Some(owner),
+            Change::Soa(_) => None,
+        }
+    }
+}
+
 impl ZoneContent {
     /// A zone with only its SOA.
     pub fn new(origin: Name, soa: Soa) -> ZoneContent {

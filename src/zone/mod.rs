@@ -22,5 +22,5 @@ pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKe
 pub use record::{Class, Rdata, Record, RecordKey};
 pub use rtype::{RecordType, UnknownType};
 pub use serial::{serial_gt, served_serial};
-pub use snapshot::{Node, Rrset, Zone, ZoneEditor};
+pub use snapshot::{Node, Rrset, Zone, ZoneEditor, ZoneHead};
 pub use zone_set::ZoneSet;

@@ -163,6 +163,8 @@ pub(crate) fn zone(origin: &str, serial: u32, same_on: usize) -> ZoneView {
         live: 2,
         shadowed: 0,
         conflicts: 0,
+        quarantined: 0,
+        ambiguous: 0,
         provisional: false,
         stale: false,
     }

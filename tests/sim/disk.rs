@@ -26,6 +26,10 @@ impl Disk {
                 Write::Journal { position, batch } => {
                     self.zones.entry(batch.incarnation).or_default().journal.insert(position, batch);
                 }
+                Write::Erase { incarnation, positions } => {
+                    let zone = self.zones.entry(incarnation).or_default();
+                    zone.journal.retain(|position, _| !positions.contains(position));
+                }
                 Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
                     let zone = self.zones.entry(incarnation).or_default();
                     zone.checkpoint = Some((position, chunks));

@@ -259,7 +259,7 @@ impl World {
             }
             Effect::Malformed => self.reports.push(format!("node {index}: malformed message")),
             Effect::Fatal(message) => self.reports.push(format!("node {index} stops: {message}")),
-            Effect::Merged { .. } => {}
+            Effect::Merged { .. } | Effect::Ambiguous { .. } => {}
         }
     }
 

@@ -83,8 +83,9 @@ impl World {
                 self.insert(content);
                 Ok(self.applied(&origin, true))
             }
-            Command::Drop { .. } => unreachable!("files drop no incarnations"),
-            Command::Import(_) => unreachable!("the files' zones are offered, not imported, by this layer"),
+            Command::Import(_) | Command::Drop { .. } | Command::Remember { .. } => {
+                unreachable!("the files' zones are offered, not imported, by this layer")
+            }
             Command::Delete { zone, .. } => {
                 let (_, serial) = self.zones.remove(&zone).ok_or(CommandError::NoSuchZone(zone.clone()))?;
                 self.deleted.insert(zone, serial);

@@ -27,6 +27,11 @@ impl Disk {
                     saved.journal.push((position, batch));
                     saved.journal.sort_by_key(|(at, _)| *at);
                 }
+                Write::Erase { incarnation, positions } => {
+                    if let Some(saved) = self.zones.get_mut(&incarnation) {
+                        saved.journal.retain(|(at, _)| !positions.contains(at));
+                    }
+                }
                 Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
                     let saved = self.zones.entry(incarnation).or_insert_with(|| zone(incarnation));
                     saved.checkpoint = Some((position, chunks));
@@ -110,8 +115,8 @@ impl Bench {
     fn stage(&mut self, changes: &[Change]) -> Staged {
         let source = Source { who: "alice".to_owned(), ..Source::new(EditOrigin::Api) };
         let request = EditRequest { changes, serial: None, source: &source };
-        let staged = self.replica.stage_edit(&origin(), &request, self.actor, 2_000).expect("a legal edit");
-        let staged = staged.expect("it changes something");
+        let group = self.replica.stage_edits(&origin(), &[request], self.actor, 2_000).expect("there is a zone");
+        let staged = group.staged.expect("it changes something");
         self.disk.keep(staged.writes.clone());
         staged
     }
@@ -133,7 +138,7 @@ impl Bench {
         let (replica, alarms) = Replica::load(self.disk.saved());
         assert_eq!(alarms, Vec::<String>::new());
         self.replica = replica;
-        self.disk.keep(self.replica.catch_up_history());
+        self.disk.keep(self.replica.tell_of_start());
         self.look();
     }
 

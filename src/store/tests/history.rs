@@ -19,7 +19,7 @@ fn entry(zone: &str, serial: u64, at_ms: u64) -> Write {
         added: 1,
         delta: None,
     };
-    Write::History { entry: Arc::new(entry), head: HistoryHead { incarnation, version, serial } }
+    Write::History { entry: Arc::new(entry), head: HistoryHead { incarnation, version, serial, count: serial } }
 }
 
 fn serials(page: &HistoryPage) -> Vec<u64> {
@@ -37,6 +37,8 @@ fn entries_come_back_by_zone_the_newest_first_and_page_by_page() {
     for serial in 1..=5 {
         store.commit(&[&[entry("a.", serial, serial), entry("b.", serial + 10, serial)]]).expect("a commit");
     }
+    // Written again after a failure beside it, an entry is kept once.
+    store.commit(&[&[entry("a.", 4, 9), entry("a.", 5, 9)]]).expect("a commit");
     let (mut store, saved) = reopen(store, &directory);
     let first = store.history(&query("a.", 3)).expect("a page");
     assert_eq!((serials(&first), first.more), (vec![5, 4, 3], true));

@@ -35,6 +35,7 @@ fn batch(incarnation: IncarnationId, position: u64, size: usize) -> Arc<Batch> {
         ttls: Vec::new(),
         soa: SoaChange::default(),
         floor: None,
+        serial: 0,
         source: Source { note: "x".repeat(size), ..Source::new(EditOrigin::Api) },
     })
 }

@@ -1,12 +1,14 @@
-//! What a node does with messages that no honest peer sends, or only one with very large zones.
+//! What a node does with messages that no honest peer sends, with very large zones, and with groups of edits.
+
+mod faults;
+mod mesh;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::wire::{Request, Response};
+use super::wire::{self, Request, Response};
 use super::*;
-use crate::codec;
-use crate::replica::{ActorId, Batch, Dot, Hlc, IncarnationId, Saved, SoaChange, VersionVector, ZoneState};
+use crate::replica::{ActorId, Batch, Dot, Hlc, IncarnationId, Saved, SoaChange, VersionVector, Write, ZoneState};
 use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
 
 fn at(ms: u64) -> Now {
@@ -58,12 +60,12 @@ fn started(joins: bool) -> Node {
 }
 
 fn ask(node: &mut Node, request: &Request) -> Response {
-    let effects = handle(node, Event::Request { inbound: InboundId(1), payload: codec::encode(request) });
+    let effects = handle(node, Event::Request { inbound: InboundId(1), payload: wire::encode(request) });
     let payload = effects.into_iter().find_map(|effect| match effect {
         Effect::Respond { payload, .. } => Some(payload),
         _ => None,
     });
-    codec::decode(&payload.expect("every request is answered")).expect("what is sent can be decoded")
+    wire::decode(&payload.expect("every request is answered")).expect("what is sent can be decoded")
 }
 
 fn the_zone(node: &Node) -> IncarnationId {
@@ -128,6 +130,7 @@ fn a_batch_for_another_zone_than_its_incarnation_is_refused() {
         ttls: Vec::new(),
         soa: SoaChange::default(),
         floor: None,
+        serial: 0,
         source: Source::new(EditOrigin::File),
     };
     let version = state.version().clone();
@@ -171,4 +174,74 @@ fn the_answer_to_a_deletion_tells_the_last_serial() {
         _ => None,
     });
     assert_eq!(serial, Some(1));
+}
+
+fn add(zone: &str, label: &str) -> Command {
+    let owner = name(&format!("{label}.{zone}"));
+    let record = Record { owner, rtype: RecordType::A, ttl: 60, rdata: Rdata::new([192, 0, 2, 1].as_slice()) };
+    let source = Source::new(EditOrigin::Api);
+    Command::Edit(Edit { zone: name(zone), changes: vec![Change::Add(record)], serial: None, source })
+}
+
+fn writes(effects: Vec<Effect>) -> Vec<(PersistId, Vec<Write>)> {
+    let write = |effect| match effect {
+        Effect::Persist { id, writes } => Some((id, writes)),
+        _ => None,
+    };
+    let is_edit = |writes: &[Write]| !writes.iter().all(|write| matches!(write, Write::History { .. }));
+    effects.into_iter().filter_map(write).filter(|(_, writes)| is_edit(writes)).collect()
+}
+
+/// Sends edits of one zone while the first one is on its way to disk, and lets that one's write end.
+fn edits_behind_a_write(node: &mut Node, result: Result<(), String>) -> Vec<(PersistId, Vec<Write>)> {
+    let zone = "corp.example.";
+    handle(node, Event::Command { ticket: Ticket(0), command: add(zone, "warm-up") });
+    let command = |index: u64| Event::Command { ticket: Ticket(index), command: add(zone, &format!("n{index}")) };
+    let mut first = writes(node.handle(command(1), at(1)));
+    assert_eq!(first.len(), 1);
+    for index in 2..=100 {
+        assert_eq!(writes(node.handle(command(index), at(1))).len(), 0, "they wait");
+    }
+    let id = first.remove(0).0;
+    writes(node.handle(Event::Persisted { id, result }, at(1)))
+}
+
+#[test]
+fn edits_that_waited_are_kept_with_one_write() {
+    let mut node = started(false);
+    let mut group = edits_behind_a_write(&mut node, Ok(()));
+    let (id, kept) = group.pop().expect("a write");
+    let batches = kept.iter().filter(|write| matches!(write, Write::Journal { .. })).count();
+    assert_eq!((group.len(), batches), (0, 99));
+    let effects = handle(&mut node, Event::Persisted { id, result: Ok(()) });
+    let done = effects.iter().filter(|effect| matches!(effect, Effect::Done { result: Ok(_), .. })).count();
+    assert_eq!(done, 99);
+    let served = node.served();
+    let zone = served.get(&name("corp.example.")).expect("the zone");
+    assert_eq!((zone.soa().serial, zone.record_count()), (1 + 101, 2 + 101));
+}
+
+#[test]
+fn edits_of_a_failed_write_leave_nothing_behind_on_disk() {
+    let mut node = started(false);
+    let (id, refused) = edits_behind_a_write(&mut node, Ok(())).pop().expect("a write");
+    let positions = |writes: &[Write]| -> Vec<u64> {
+        let position = |write: &Write| match write {
+            Write::Journal { position, .. } => Some(*position),
+            _ => None,
+        };
+        writes.iter().filter_map(position).collect()
+    };
+    let effects = node.handle(Event::Persisted { id, result: Err("disk full".to_owned()) }, at(1));
+    let refusals = effects.iter().filter(|effect| matches!(effect, Effect::Done { result: Err(_), .. })).count();
+    assert_eq!(refusals, 99);
+    let command = Event::Command { ticket: Ticket(200), command: add("corp.example.", "after") };
+    let (_, next) = writes(node.handle(command, at(1))).pop().expect("a write");
+    let places = positions(&refused);
+    assert_eq!(positions(&next), places[..1], "the first vacated place is taken again");
+    let erased = next.iter().find_map(|write| match write {
+        Write::Erase { positions, .. } => Some(positions.clone()),
+        _ => None,
+    });
+    assert_eq!(erased.as_deref(), Some(&places[1..]), "the others are erased");
 }
