@@ -233,7 +233,8 @@ impl Bench {
                         assert!(zone.apex().get(RecordType::NS).is_some() || zone.is_hidden(), "name servers");
                     }),
                     Effect::Fatal(_) => self.ended = true,
-                    Effect::Done { .. } | Effect::Report { .. } | Effect::Malformed | Effect::Merged { .. } => {}
+                    Effect::Done { .. } | Effect::Report { .. } | Effect::Malformed => {}
+                    Effect::Merged { .. } | Effect::Ambiguous { .. } => {}
                 }
             }
         }

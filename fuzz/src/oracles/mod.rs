@@ -4,6 +4,7 @@
 //! up before. So there is one oracle, and a finding stays a test.
 
 // The store of the simulated nodes: the same write must mean the same here.
+#[expect(dead_code, reason = "the faults of the simulated disk are not needed here")]
 #[path = "../../../tests/sim/disk.rs"]
 mod disk;
 pub mod gossip_frame;
