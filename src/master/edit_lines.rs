@@ -194,7 +194,7 @@ impl Reader<'_> {
             let message = format!("the SOA stands at {owner}, not at the zone's apex {}", self.zone);
             return Err(TextError::new(message));
         }
-        let Some(ttl) = header.ttl.or(self.ttl) else {
+        let Some(ttl) = self.stated(header, data.first().map_or(0, |first| first.at))? else {
             return Err(TextError::new("state the TTL of the SOA; it is the one that new records get"));
         };
         let rdata = rdata::read(RecordType::SOA, data, &self.origin)?;
