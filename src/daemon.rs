@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, PersistId, View};
 use crate::replica::Write;
 use crate::serve::{CookieRoots, EncryptedConfig, Listener, RateLimit, ServeConfig, Servers, TcpLimits};
-use crate::store::{Store, Writer};
+use crate::store::{Retention, Store, Writer};
 use crate::zone::{ZoneContent, ZoneSet};
 
 /// How long the daemon may take to stop.
@@ -96,7 +96,10 @@ impl Daemon {
         let secrets = Arc::new(Secrets::new(&config.cluster, &load_keys(&config)?));
         std::fs::create_dir_all(&config.zones)
             .with_context(|| format!("zone directory {} cannot be made", config.zones.display()))?;
-        let (store, saved) = Store::open(&config.data)?;
+        let (mut store, saved) = Store::open(&config.data)?;
+        let history = config.history;
+        let keep_ms = u64::try_from(history.keep.as_millis()).unwrap_or(u64::MAX / 2);
+        store.retain(Retention { keep_ms, edits: history.edits.into(), bytes: history.bytes });
         let endpoint = Endpoint::bind(config.gossip.listen, secrets.clone(), metrics.clone()).await?;
         let control = ControlSocket::bind(&config.control).await?;
         let zones = Arc::new(ArcSwap::from_pointee(ZoneSet::default()));
@@ -146,10 +149,13 @@ impl Daemon {
         let (held, held_out) = watch::channel(Arc::new(Vec::new()));
         let (decisions_in, decisions) = mpsc::channel(1);
         let files = FilesTask { config: config.clone(), metrics: metrics.clone(), held, decisions, offer: ports.files };
+        let (history_in, history) = mpsc::channel(1);
         let admin = Admin {
             view: ports.view.clone(),
             zones: zones.clone(),
             commands: ports.commands.clone(),
+            questions: ports.questions,
+            history: history_in,
             files: admin::FilesHandle { held: held_out, requests: decisions_in },
             metrics: metrics.clone(),
             process: Process {
@@ -164,7 +170,7 @@ impl Daemon {
         };
         let mut tasks: JoinSet<Ended> = JoinSet::new();
         let writer = Writer::start(store)?;
-        tasks.spawn(keep(writer, ports.writes, ports.written));
+        tasks.spawn(keep(writer, ports.writes, ports.written, history));
         tasks.spawn(async move { driver.run().await.map(|()| "the gossip driver").map_err(Into::into) });
         tasks.spawn(files.run(ports.commands, ports.published, back.clone()));
         let (control, stop) = (self.control, back.clone());
@@ -256,11 +262,12 @@ async fn stop_all(
     result
 }
 
-/// Passes the driver's writes to the store's thread and the outcomes back.
+/// Passes the driver's writes to the store's thread and the outcomes back, and questions about the history.
 async fn keep(
     (writer, mut reports): (Writer, mpsc::UnboundedReceiver<crate::store::Report>),
     mut writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
     written: mpsc::Sender<(PersistId, Result<(), String>)>,
+    mut history: mpsc::Receiver<admin::HistoryRequest>,
 ) -> Ended {
     loop {
         tokio::select! {
@@ -268,6 +275,7 @@ async fn keep(
                 Some((id, writes)) => writer.persist(id.0, writes).await?,
                 None => break,
             },
+            Some((query, reply)) = history.recv() => writer.history(query, reply).await?,
             Some(report) = reports.recv() => {
                 // Once the driver has ended nobody waits for outcomes.
                 let _ = written.send((PersistId(report.id), report.result)).await;

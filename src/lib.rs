@@ -13,6 +13,7 @@
 //!
 //! The core is pure and deterministic: time, randomness and bytes are passed in. `tests/tidy.rs` enforces the arrows.
 
+pub mod account;
 pub mod admin;
 pub mod answer;
 pub mod cli;

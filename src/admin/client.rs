@@ -12,6 +12,9 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::error::ErrorBody;
+use super::history_report::{
+    BlameReport, ConflictsReport, DiffReport, Dropped, LogReport, RollbackReport, VersionReport,
+};
 use super::records::{Edited, RecordsRequest};
 use super::report::{Decided, Deleted, Status, WaitReport, ZoneReport};
 use super::server::Decision;
@@ -132,6 +135,64 @@ impl Client {
         self.json(Method::POST, &zone_path(origin, verb), TIMEOUT).await
     }
 
+    /// The newest entries of the zone's history, or those older than a number, each with at most so many records.
+    pub async fn log(
+        &self,
+        origin: &Name,
+        limit: usize,
+        older_than: Option<u64>,
+        changes: Option<usize>,
+    ) -> Result<LogReport, ClientError> {
+        let mut path = zone_path(origin, &format!("/log?limit={limit}"));
+        for (key, value) in [("older_than", older_than), ("changes", changes.map(|most| most as u64))] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{key}={value}"));
+            }
+        }
+        self.json(Method::GET, &path, TIMEOUT).await
+    }
+
+    /// In what two versions of the zone differ; the second one is the one served if none is named.
+    pub async fn diff(&self, origin: &Name, from: u32, to: Option<u32>) -> Result<DiffReport, ClientError> {
+        let to = to.map_or_else(String::new, |to| format!("&to={to}"));
+        self.json(Method::GET, &zone_path(origin, &format!("/diff?from={from}{to}")), TIMEOUT).await
+    }
+
+    /// A version of the zone: of a serial, of an incarnation, or the one served.
+    pub async fn show(
+        &self,
+        origin: &Name,
+        at: Option<u32>,
+        incarnation: Option<&str>,
+    ) -> Result<VersionReport, ClientError> {
+        let at = at.map(|at| format!("?at={at}"));
+        let query = incarnation.map(|id| format!("?incarnation={}", escaped(id))).or(at).unwrap_or_default();
+        self.json(Method::GET, &zone_path(origin, &format!("/show{query}")), TIMEOUT).await
+    }
+
+    /// Whence the records of the zone, or of one name in it, come.
+    pub async fn blame(&self, origin: &Name, owner: Option<&Name>) -> Result<BlameReport, ClientError> {
+        let query = owner.map_or_else(String::new, |owner| format!("?name={}", escaped(&owner.to_string())));
+        self.json(Method::GET, &zone_path(origin, &format!("/blame{query}")), TIMEOUT).await
+    }
+
+    /// Makes the zone say what it said under a serial, or tells what that would change.
+    pub async fn rollback(&self, origin: &Name, serial: u32, dry_run: bool) -> Result<RollbackReport, ClientError> {
+        let path = format!("/rollback?serial={serial}{}", if dry_run { "&dry_run" } else { "" });
+        self.json(Method::POST, &zone_path(origin, &path), TIMEOUT).await
+    }
+
+    /// What waits for a person.
+    pub async fn conflicts(&self) -> Result<ConflictsReport, ClientError> {
+        self.json(Method::GET, "/v1/conflicts", TIMEOUT).await
+    }
+
+    /// Drops an incarnation that is not served.
+    pub async fn drop_incarnation(&self, origin: &Name, id: &str) -> Result<Dropped, ClientError> {
+        let path = format!("/drop?incarnation={}", escaped(id));
+        self.json(Method::POST, &zone_path(origin, &path), TIMEOUT).await
+    }
+
     /// The metrics as Prometheus reads them.
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let body = self.bytes(Method::GET, "/metrics", TIMEOUT).await?;
@@ -194,15 +255,20 @@ impl Client {
 
 /// The path of a request about a zone. Names may hold any byte (RFC 2317 puts slashes into them).
 fn zone_path(origin: &Name, rest: &str) -> String {
-    let mut path = "/v1/zones/".to_owned();
-    for byte in origin.to_string().bytes() {
+    format!("/v1/zones/{}{rest}", escaped(&origin.to_string()))
+}
+
+/// Text as it may stand in a path or a query.
+fn escaped(text: &str) -> String {
+    let mut path = String::new();
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
             path.push(char::from(byte));
         } else {
             path.push_str(&format!("%{byte:02X}"));
         }
     }
-    path + rest
+    path
 }
 
 #[cfg(test)]

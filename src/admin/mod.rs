@@ -14,20 +14,37 @@
 //! | `POST /v1/zones/{origin}/records`, a [`RecordsRequest`] as JSON | [`Edited`]; status 202 if the wait was in vain |
 //! | `POST /v1/zones/{origin}/delete` | [`Deleted`] |
 //! | `POST /v1/zones/{origin}/approve`, `…/reject` | [`Decided`] |
+//! | `GET /v1/zones/{origin}/log?limit=N&older_than=N&changes=N` | [`LogReport`] |
+//! | `GET /v1/zones/{origin}/diff?from=N&to=N` | [`DiffReport`] |
+//! | `GET /v1/zones/{origin}/show?at=N`, `…/show?incarnation=ID` | [`VersionReport`] |
+//! | `GET /v1/zones/{origin}/blame?name=NAME` | [`BlameReport`] |
+//! | `POST /v1/zones/{origin}/rollback?serial=N&dry_run` | [`RollbackReport`] |
+//! | `POST /v1/zones/{origin}/drop?incarnation=ID` | [`Dropped`] |
+//! | `GET /v1/conflicts` | [`ConflictsReport`] |
 //! | `GET /metrics` | Prometheus text |
 //!
 //! A refusal is `{"error": "…"}` with a fitting status.
 
+mod caller;
 mod client;
+mod conflicts;
 mod error;
 mod exposition;
+mod history;
+mod history_report;
 mod records;
 mod report;
 mod server;
 mod socket;
+mod versions;
 mod wait;
 
 pub use client::{Client, ClientError};
+pub use history::{HistoryRequest, QuestionRequest};
+pub use history_report::{
+    BlameReport, BlamedRecord, By, ConflictsReport, DiffReport, Dropped, IncarnationReport, LogEntry, LogReport,
+    RollbackReport, ShadowedReport, VersionReport, ZoneConflictsReport,
+};
 pub use records::{Edited, RecordVerb, RecordsRequest, SpreadReport, WaitLevel};
 pub use report::{Decided, Deleted, Held, HeldDiagnostic, Process, SoaReport, Status, WaitReport, ZoneReport};
 pub use server::{Admin, CommandRequest, Decision, FilesHandle, FilesRequest, serve};

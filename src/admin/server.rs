@@ -17,12 +17,13 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::caller::Caller;
 use super::error::ApiError;
-use super::exposition;
-use super::records;
+use super::history::{HistoryRequest, QuestionRequest};
 use super::report::{Decided, Deleted, Held, Process, SoaReport, Status, WaitReport, ZoneReport};
 use super::socket::ControlSocket;
 use super::wait::{Condition, MAX_WAIT};
+use super::{conflicts, exposition, history, records};
 use crate::metrics::Metrics;
 use crate::node::{Applied, Command, CommandError, EditOrigin, MemberView, Source, View, ZoneView};
 use crate::zone::{Name, ZoneSet, served_serial};
@@ -77,6 +78,10 @@ pub struct Admin {
     pub zones: Arc<ArcSwap<ZoneSet>>,
     /// Where commands for the node go.
     pub commands: mpsc::Sender<CommandRequest>,
+    /// Where questions for the node go.
+    pub questions: mpsc::Sender<QuestionRequest>,
+    /// Where questions about the history go.
+    pub history: mpsc::Sender<HistoryRequest>,
     /// The zone files.
     pub files: FilesHandle,
     /// The counters.
@@ -87,13 +92,13 @@ pub struct Admin {
 
 /// What every handler sees.
 pub(super) struct Shared {
-    admin: Admin,
+    pub(super) admin: Admin,
     slots: Semaphore,
     started: Instant,
     stop: CancellationToken,
 }
 
-type Ctx = State<Arc<Shared>>;
+pub(super) type Ctx = State<Arc<Shared>>;
 
 /// Serves until `stop` is cancelled, then finishes the requests under way and removes the socket's file.
 pub async fn serve(socket: ControlSocket, admin: Admin, stop: CancellationToken) -> io::Result<()> {
@@ -104,7 +109,8 @@ pub async fn serve(socket: ControlSocket, admin: Admin, stop: CancellationToken)
     let now = Instant::now();
     let started = now.checked_sub(since_start).unwrap_or(now);
     let shared = Shared { admin, slots: Semaphore::new(MAX_REQUESTS), started, stop: stop.clone() };
-    axum::serve(listener, router(Arc::new(shared))).with_graceful_shutdown(stop.cancelled_owned()).await
+    let router = router(Arc::new(shared)).into_make_service_with_connect_info::<Caller>();
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -118,6 +124,13 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/zones/{origin}/records", post(records::edit).layer(DefaultBodyLimit::max(records::MAX_BODY)))
         .route("/v1/zones/{origin}/approve", post(approve))
         .route("/v1/zones/{origin}/reject", post(reject))
+        .route("/v1/zones/{origin}/log", get(history::log))
+        .route("/v1/zones/{origin}/diff", get(history::diff))
+        .route("/v1/zones/{origin}/show", get(history::show))
+        .route("/v1/zones/{origin}/blame", get(history::blame))
+        .route("/v1/zones/{origin}/rollback", post(history::rollback))
+        .route("/v1/zones/{origin}/drop", post(conflicts::drop_incarnation))
+        .route("/v1/conflicts", get(conflicts::conflicts))
         .route("/metrics", get(metrics))
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), limit))
@@ -210,10 +223,11 @@ async fn wait(
     Ok(Json(report))
 }
 
-async fn delete(State(shared): Ctx, Path(origin): Path<String>) -> Result<Json<Deleted>, ApiError> {
+async fn delete(State(shared): Ctx, caller: Caller, Path(origin): Path<String>) -> Result<Json<Deleted>, ApiError> {
     let origin = parse_origin(&origin)?;
     let (reply, result) = oneshot::channel();
-    let command = Command::Delete { zone: origin.clone(), source: Source::new(EditOrigin::Api) };
+    let source = Source { who: caller.who(), ..Source::new(EditOrigin::Api) };
+    let command = Command::Delete { zone: origin.clone(), source };
     let applied = ask(shared.admin.commands.send((command, reply)), result).await??;
     tracing::info!(zone = %origin, serial = applied.serial, "zone deleted by command");
     Ok(Json(Deleted { origin, serial: served_serial(applied.serial) }))
@@ -270,7 +284,7 @@ impl Shared {
 }
 
 /// Hands something to another task and waits for its answer.
-async fn ask<T, A>(
+pub(super) async fn ask<T, A>(
     send: impl Future<Output = Result<(), mpsc::error::SendError<T>>>,
     answer: oneshot::Receiver<A>,
 ) -> Result<A, ApiError> {

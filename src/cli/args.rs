@@ -7,7 +7,8 @@ use std::panic::{self, UnwindSafe};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::{Exit, Failure};
-use super::{config, keygen, members, metrics, record, serve, settings, status, version};
+use super::{config, conflicts, keygen, members, metrics, record, serve, settings, status, version};
+use super::{zone_blame, zone_diff, zone_drop, zone_log, zone_rollback, zone_show};
 use super::{zone_check, zone_decide, zone_delete, zone_wait, zones};
 use crate::admin::Decision;
 
@@ -27,11 +28,12 @@ enum Command {
     Status(status::StatusArgs),
     Members(members::MembersArgs),
     Zones(zones::ZonesArgs),
-    /// Checks, awaits, deletes a zone, or decides about its held file
+    /// Checks, awaits or deletes a zone, shows or undoes its past, or decides about its held file
     #[command(subcommand)]
     Zone(ZoneCommand),
     #[command(subcommand)]
     Record(record::RecordCommand),
+    Conflicts(conflicts::ConflictsArgs),
     Metrics(metrics::MetricsArgs),
     Version(version::VersionArgs),
 }
@@ -40,7 +42,13 @@ enum Command {
 enum ZoneCommand {
     Check(zone_check::ZoneCheckArgs),
     Wait(zone_wait::ZoneWaitArgs),
+    Log(zone_log::ZoneLogArgs),
+    Diff(zone_diff::ZoneDiffArgs),
+    Show(zone_show::ZoneShowArgs),
+    Blame(zone_blame::ZoneBlameArgs),
+    Rollback(zone_rollback::ZoneRollbackArgs),
     Delete(zone_delete::ZoneDeleteArgs),
+    Drop(zone_drop::ZoneDropArgs),
     /// Takes over a held file as it is
     Approve(zone_decide::ZoneDecideArgs),
     /// Puts the zone as it is served back into a held file
@@ -87,6 +95,13 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Zones(args) => zones::run(&args),
         Command::Zone(ZoneCommand::Check(args)) => zone_check::run(&args),
         Command::Zone(ZoneCommand::Wait(args)) => zone_wait::run(&args),
+        Command::Conflicts(args) => conflicts::run(&args),
+        Command::Zone(ZoneCommand::Log(args)) => zone_log::run(&args),
+        Command::Zone(ZoneCommand::Diff(args)) => zone_diff::run(&args),
+        Command::Zone(ZoneCommand::Show(args)) => zone_show::run(&args),
+        Command::Zone(ZoneCommand::Blame(args)) => zone_blame::run(&args),
+        Command::Zone(ZoneCommand::Rollback(args)) => zone_rollback::run(&args),
+        Command::Zone(ZoneCommand::Drop(args)) => zone_drop::run(&args),
         Command::Zone(ZoneCommand::Delete(args)) => zone_delete::run(&args),
         Command::Zone(ZoneCommand::Approve(args)) => zone_decide::run(&args, Decision::Approve),
         Command::Zone(ZoneCommand::Reject(args)) => zone_decide::run(&args, Decision::Reject),

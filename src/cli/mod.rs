@@ -6,6 +6,7 @@
 mod age;
 mod args;
 mod config;
+mod conflicts;
 mod control;
 mod exit;
 mod keygen;
@@ -18,9 +19,15 @@ mod settings;
 mod status;
 mod table;
 mod version;
+mod zone_blame;
 mod zone_check;
 mod zone_decide;
 mod zone_delete;
+mod zone_diff;
+mod zone_drop;
+mod zone_log;
+mod zone_rollback;
+mod zone_show;
 mod zone_wait;
 mod zones;
 

@@ -44,7 +44,8 @@ pub(super) fn run(args: &ZoneDeleteArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn confirm(question: &str) -> Result<bool, Failure> {
+/// Asks on the terminal.
+pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     write!(io::stderr(), "{question} [y/N] ").or_exit(Exit::Internal)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).or_exit(Exit::Internal)?;

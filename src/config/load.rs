@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::file::Source;
 use super::layers::{Effective, Layers};
 use super::settings::*;
-use super::value::{Label, LogFilter, Number, Value};
+use super::value::{Age, Label, LogFilter, Number, Size, Value};
 use super::{ConfigErrors, GOSSIP_PORT, Seed, rules};
 
 /// Where a configuration file is looked for, if none is named: beside the person, then in the system's place.
@@ -32,6 +32,8 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Talking to the other nodes.
     pub gossip: GossipConfig,
+    /// The history of zones.
+    pub history: HistoryConfig,
     /// Logging.
     pub log: LogConfig,
     /// The file that was read, if there was one.
@@ -124,6 +126,17 @@ pub struct GossipConfig {
     pub insecure: bool,
 }
 
+/// How much history of zones is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HistoryConfig {
+    /// For how long.
+    pub keep: Duration,
+    /// How many edits of each zone.
+    pub edits: u32,
+    /// How many bytes over all zones.
+    pub bytes: u64,
+}
+
 /// What is logged and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogConfig {
@@ -202,8 +215,9 @@ fn read(layers: &mut Layers<'_>, flags: &Overrides) -> Config {
     let zones = layers.one(ZONES, flags.zones.as_deref(), PathBuf::from("zones"));
     let data = layers.one(DATA, flags.data.as_deref(), PathBuf::from("data"));
     let control = layers.one(CONTROL, flags.control.as_deref(), data.join("grapevine.sock"));
-    let (dns, gossip, log) = (read_dns(layers, flags), read_gossip(layers, flags), read_log(layers, flags));
-    Config { name, cluster, zones, data, control, dns, gossip, log, file: None, effective: Vec::new() }
+    let (dns, gossip) = (read_dns(layers, flags), read_gossip(layers, flags));
+    let (history, log) = (read_history(layers), read_log(layers, flags));
+    Config { name, cluster, zones, data, control, dns, gossip, history, log, file: None, effective: Vec::new() }
 }
 
 fn read_dns(layers: &mut Layers<'_>, flags: &Overrides) -> DnsConfig {
@@ -270,6 +284,15 @@ fn read_gossip(layers: &mut Layers<'_>, flags: &Overrides) -> GossipConfig {
         join: layers.list(GOSSIP_JOIN, &flags.join, Vec::new()),
         key_file: layers.maybe(GOSSIP_KEY_FILE, flags.key_file.as_deref()),
         insecure: layers.one(GOSSIP_INSECURE, flags.insecure.then_some("true"), false),
+    }
+}
+
+fn read_history(layers: &mut Layers<'_>) -> HistoryConfig {
+    // A quarter of a year covers what people look back for; the other two bound what scripts can make of it.
+    HistoryConfig {
+        keep: layers.one(HISTORY_KEEP, None, Age(Duration::from_secs(90 * 86_400))).0,
+        edits: layers.one(HISTORY_EDITS, None, Number::<1, 100_000_000>(10_000)).0,
+        bytes: layers.one(HISTORY_BYTES, None, Size(256 << 20)).0,
     }
 }
 

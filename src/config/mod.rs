@@ -17,6 +17,6 @@ mod value;
 mod tests;
 
 pub use error::{ConfigError, ConfigErrors, Place};
-pub use load::{Config, DnsConfig, GossipConfig, LogConfig, LogFormat, Overrides, TcpConfig, TlsConfig};
+pub use load::{Config, DnsConfig, GossipConfig, HistoryConfig, LogConfig, LogFormat, Overrides, TcpConfig, TlsConfig};
 pub use seed::{GOSSIP_PORT, Seed};
 pub use settings::{SETTINGS, Setting};

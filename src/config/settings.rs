@@ -56,6 +56,9 @@ settings! {
     GOSSIP_JOIN "gossip.join" "--join": "Members to find the cluster by. Without any the node starts a cluster of its own.";
     GOSSIP_KEY_FILE "gossip.key-file" "--key-file": "The cluster's keys, made with `grapevine keygen`.";
     GOSSIP_INSECURE "gossip.insecure" "--insecure": "Gossip beyond this machine without a key: whoever reaches the port can edit every zone.";
+    HISTORY_KEEP "history.keep": "How long the history of zones is kept.";
+    HISTORY_EDITS "history.edits": "How many edits of each zone it keeps.";
+    HISTORY_BYTES "history.bytes": "How much of the disk it takes, over all zones.";
     LOG_LEVEL "log.level" "--log-level": "error, warn, info, debug or trace; or by module, such as info,grapevine::gossip=debug.";
     LOG_FORMAT "log.format" "--log-format": "text or json.";
 }

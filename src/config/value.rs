@@ -183,6 +183,58 @@ impl Value for Duration {
     }
 }
 
+/// For how long something is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Age(pub Duration);
+
+impl Value for Age {
+    fn wanted() -> String {
+        "a time from 1h to 100years, such as 90d".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Age> {
+        let time = humantime::parse_duration(text).ok()?;
+        let hour = Duration::from_secs(3600);
+        (hour..=hour * 24 * 366 * 100).contains(&time).then_some(Age(time))
+    }
+
+    fn show(&self) -> String {
+        // Days say more than the months and years that humantime would make of them.
+        match (self.0.as_secs() / 86_400, self.0.as_secs() % 86_400, self.0.subsec_nanos()) {
+            (days @ 1.., 0, 0) => format!("{days}d"),
+            _ => humantime::format_duration(self.0).to_string(),
+        }
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Size(pub u64);
+
+const SIZE_UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+
+impl Value for Size {
+    fn wanted() -> String {
+        "a size from 1MiB to 1024TiB, such as 256MiB".to_owned()
+    }
+
+    fn parse(text: &str) -> Option<Size> {
+        let (digits, shift) = SIZE_UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))?;
+        let number: u64 = digits.trim().parse().ok()?;
+        let bytes = number.checked_mul(1 << shift)?;
+        (1 << 20..=1 << 50).contains(&bytes).then_some(Size(bytes))
+    }
+
+    fn show(&self) -> String {
+        let (unit, shift) = SIZE_UNITS
+            .iter()
+            .rev()
+            .find(|(_, shift)| self.0.is_multiple_of(1 << shift))
+            .expect("sizes are parsed in units of KiB or larger");
+        format!("{}{unit}", self.0 >> shift)
+    }
+}
+
 /// What is logged: a level, or a filter by module.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct LogFilter(pub String);

@@ -1,5 +1,6 @@
 //! A look at one zone file: what it says now, and what follows from that.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 use std::{fs, io};
@@ -9,6 +10,7 @@ use super::held::Cause;
 use super::read::{Reading, Unread, read, still};
 use super::save::{Situation, Step};
 use super::{origin, write};
+use crate::account;
 use crate::master::{Diagnostic, Level, Marker};
 use crate::zone::{Name, ZoneContent};
 
@@ -80,6 +82,7 @@ impl ZoneFiles {
             served: served.as_deref(),
             offered: self.offered.get(origin),
             note: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            who: fs::metadata(&path).map_or_else(|_| String::new(), |metadata| account::name_of(metadata.uid())),
         }
         .step();
         match step {

@@ -31,6 +31,8 @@ pub(super) struct Situation<'a> {
     pub offered: Option<&'a ZoneContent>,
     /// The file's name, for the zone's history.
     pub note: String,
+    /// Whose file it is.
+    pub who: String,
 }
 
 /// What to do about a save.
@@ -116,7 +118,7 @@ impl Situation<'_> {
     }
 
     fn source(&self) -> Source {
-        Source { note: self.note.clone(), ..Source::new(EditOrigin::File) }
+        Source { note: self.note.clone(), who: self.who.clone(), ..Source::new(EditOrigin::File) }
     }
 }
 

@@ -19,7 +19,8 @@ use super::outbound::Peers;
 use super::seeds;
 use crate::metrics::Metrics;
 use crate::node::{
-    Applied, Command, CommandError, Effect, Event, InboundId, Node, Now, PersistId, RequestId, Severity, Ticket, View,
+    Answer, Applied, Command, CommandError, Effect, Event, InboundId, Node, Now, PersistId, Question, RequestId,
+    Severity, Ticket, View,
 };
 use crate::replica::Write;
 use crate::zone::{ZoneContent, ZoneSet};
@@ -53,6 +54,10 @@ pub trait Core: Send {
     fn next_deadline(&self) -> Option<Duration>;
     /// The core as it shows itself.
     fn view(&self, now: Now) -> View;
+    /// What the core holds of something that the view is too small for.
+    fn inspect(&self, _question: &Question) -> Result<Answer, CommandError> {
+        Err(CommandError::NotInitialised)
+    }
 }
 
 impl Core for Node {
@@ -66,6 +71,10 @@ impl Core for Node {
 
     fn view(&self, now: Now) -> View {
         Node::view(self, now)
+    }
+
+    fn inspect(&self, question: &Question) -> Result<Answer, CommandError> {
+        Node::inspect(self, question)
     }
 }
 
@@ -107,10 +116,15 @@ pub struct Options {
 /// A command with where its outcome goes.
 type SentCommand = (Command, oneshot::Sender<Result<Applied, CommandError>>);
 
+/// A question with where its answer goes.
+type SentQuestion = (Question, oneshot::Sender<Result<Answer, CommandError>>);
+
 /// The other ends of the driver's channels.
 pub struct Ports {
     /// Takes commands. The outcome never comes if the driver ends first.
     pub commands: mpsc::Sender<SentCommand>,
+    /// Takes questions about what the core holds.
+    pub questions: mpsc::Sender<SentQuestion>,
     /// Takes the zone files as read at start, once.
     pub files: mpsc::Sender<Vec<ZoneContent>>,
     /// For the store: writes to keep, in order.
@@ -152,6 +166,7 @@ pub struct Driver<C> {
     inbound: mpsc::Receiver<InboundRequest>,
     seeds: mpsc::Receiver<Vec<std::net::SocketAddr>>,
     commands: mpsc::Receiver<SentCommand>,
+    questions: mpsc::Receiver<SentQuestion>,
     files: mpsc::Receiver<Vec<ZoneContent>>,
     writes: mpsc::Sender<(PersistId, Vec<Write>)>,
     written: mpsc::Receiver<(PersistId, Result<(), String>)>,
@@ -178,6 +193,7 @@ enum Wake {
     Event(Event),
     Inbound(InboundRequest),
     Command(SentCommand),
+    Question(SentQuestion),
     Room,
     ViewOld,
     Stop,
@@ -188,6 +204,7 @@ impl<C: Core> Driver<C> {
     /// Makes a driver and the ports to it. Nothing happens before [`Driver::run`].
     pub fn new(core: C, endpoint: Endpoint, options: Options) -> (Driver<C>, Ports) {
         let (commands_in, commands) = mpsc::channel(MAX_COMMANDS);
+        let (questions_in, questions) = mpsc::channel(1);
         let (files_in, files) = mpsc::channel(1);
         let (writes, writes_out) = mpsc::channel(MAX_WAITING_WRITES);
         let (written_in, written) = mpsc::channel(MAX_WAITING_WRITES);
@@ -211,6 +228,7 @@ impl<C: Core> Driver<C> {
         });
         let ports = Ports {
             commands: commands_in,
+            questions: questions_in,
             files: files_in,
             writes: writes_out,
             written: written_in,
@@ -229,6 +247,7 @@ impl<C: Core> Driver<C> {
             inbound,
             seeds,
             commands,
+            questions,
             files,
             writes,
             written,
@@ -258,6 +277,10 @@ impl<C: Core> Driver<C> {
                     let ticket = Ticket(self.next_id());
                     self.tickets.insert(ticket, outcome);
                     self.feed(Event::Command { ticket, command })?;
+                }
+                Wake::Question((question, answer)) => {
+                    // Who asked may have gone.
+                    let _ = answer.send(self.core.inspect(&question));
                 }
                 Wake::Room => {}
                 Wake::ViewOld => self.copy_view(),
@@ -310,6 +333,7 @@ impl<C: Core> Driver<C> {
                 Err(_) => Wake::Ended(DriverError::StoreEnded),
             },
             Some(command) = self.commands.recv(), if takes_commands => Wake::Command(command),
+            Some(question) = self.questions.recv() => Wake::Question(question),
             Some(files) = self.files.recv() => Wake::Event(Event::Files(files)),
             Some(seeds) = self.seeds.recv() => Wake::Event(Event::Seeds(seeds)),
             Some(ended) = self.services.join_next() => {

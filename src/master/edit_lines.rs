@@ -182,7 +182,7 @@ impl Reader<'_> {
     }
 
     fn stated(&self, header: &Header, at: usize) -> Result<Option<u32>, TextError> {
-        if header.ttl_too_large {
+        if header.ttl.is_some_and(|ttl| ttl > MAX_TTL) {
             return Err(TextError::new(format!("a TTL is at most {MAX_TTL} seconds")).or_at(at));
         }
         Ok(header.ttl.or(self.ttl))
@@ -194,7 +194,7 @@ impl Reader<'_> {
             let message = format!("the SOA stands at {owner}, not at the zone's apex {}", self.zone);
             return Err(TextError::new(message));
         }
-        let Some(ttl) = header.ttl.or(self.ttl) else {
+        let Some(ttl) = self.stated(header, data.first().map_or(0, |first| first.at))? else {
             return Err(TextError::new("state the TTL of the SOA; it is the one that new records get"));
         };
         let rdata = rdata::read(RecordType::SOA, data, &self.origin)?;

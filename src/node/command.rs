@@ -15,7 +15,7 @@ impl Command {
             Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.zone.clone(),
             Command::Create { content, .. } => content.origin.clone(),
             Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
-            Command::Delete { zone, .. } | Command::Remember { zone, .. } => zone.clone(),
+            Command::Delete { zone, .. } | Command::Drop { zone, .. } | Command::Remember { zone, .. } => zone.clone(),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Node {
                     let room = sorted.creations.len() < MAX_GROUP && !sorted.creations.contains_key(&zone);
                     room && catalog_is_free && edits.is_none()
                 }
-                Command::Import(_) | Command::Delete { .. } | Command::Remember { .. } => {
+                Command::Import(_) | Command::Delete { .. } | Command::Drop { .. } | Command::Remember { .. } => {
                     catalog_is_free && sorted.creations.is_empty() && edits.is_none()
                 }
             };
@@ -179,6 +179,10 @@ impl Node {
             Command::Delete { zone, source } => {
                 let source = self.signed(source);
                 self.replica.stage_delete(zone, &source, actor, now.wall_ms)
+            }
+            Command::Drop { zone, incarnation, source } => {
+                let source = self.signed(source);
+                self.replica.stage_drop(zone, *incarnation, &source, actor, now.wall_ms)
             }
             Command::Remember { zone, serial } => {
                 let source = self.signed(&Source::new(EditOrigin::System));

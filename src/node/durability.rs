@@ -4,7 +4,7 @@
 //! that a node which crashes never comes back with an older serial than it has served. What failed to be written is
 //! tried again, ahead of all later writes; until then the node goes on serving what it has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ struct Held {
 pub(super) struct Durability {
     /// Writes under way that are not edits of this node, to be tried again if they fail.
     saving: BTreeMap<PersistId, Vec<Write>>,
+    /// Those of them that nothing waits for: a crash may take them, for they follow from what is kept.
+    asides: BTreeSet<PersistId>,
     /// Writes that failed, and all that were asked for after one of those: they are made again in the order in which
     /// they were asked for, which matters for checkpoints and facts.
     unsaved: BTreeMap<PersistId, Vec<Write>>,
@@ -62,7 +64,8 @@ impl Durability {
         if !self.unsaved.is_empty() {
             return Some(&mut self.blocked);
         }
-        let last = *self.saving.last_key_value()?.0;
+        let asides = &self.asides;
+        let last = *self.saving.keys().rev().find(|id| !asides.contains(id))?;
         Some(self.held.entry(last).or_default())
     }
 }
@@ -104,6 +107,19 @@ impl Node {
         self.effects.push(Effect::Persist { id, writes });
     }
 
+    /// As [`Node::persist`], for what a change of this node's own asks for after its edit is kept. Nothing waits for
+    /// history alone.
+    pub(super) fn persist_consequences(&mut self, writes: Vec<Write>) {
+        let aside = writes.iter().all(|write| matches!(write, Write::History { .. }));
+        if aside && !writes.is_empty() && self.durability.unsaved.is_empty() {
+            let id = self.durability.next_id();
+            self.durability.asides.insert(id);
+            self.durability.saving.insert(id, writes.clone());
+            return self.effects.push(Effect::Persist { id, writes });
+        }
+        self.persist(writes);
+    }
+
     pub(super) fn persist_facts(&mut self) {
         self.persist(vec![Write::Facts(self.facts.clone())]);
     }
@@ -132,6 +148,7 @@ impl Node {
             }
             self.pump_commands(now);
         } else if let Some(writes) = self.durability.saving.remove(&id) {
+            self.durability.asides.remove(&id);
             match result {
                 Ok(()) => self.release(id, writes, now),
                 Err(reason) => self.keep_for_later(id, writes, &reason, now),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Source;
-use crate::replica::Write;
+use crate::replica::{IncarnationId, Write};
 use crate::zone::{Change, Name, ZoneContent, ZoneSet};
 
 /// The clocks, read once by the shell for each event.
@@ -186,6 +186,15 @@ pub enum Command {
     Delete {
         /// Its origin.
         zone: Name,
+        /// Whence the wish came.
+        source: Source,
+    },
+    /// Drop, on every node, an incarnation of a zone that is kept but not served.
+    Drop {
+        /// The zone's origin.
+        zone: Name,
+        /// Which incarnation.
+        incarnation: IncarnationId,
         /// Whence the wish came.
         source: Source,
     },

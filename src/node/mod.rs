@@ -7,6 +7,7 @@ mod confirmation;
 mod direct;
 mod durability;
 mod event;
+mod inspect;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
 mod node;
 mod peers;
@@ -23,11 +24,15 @@ mod wire;
 
 use std::time::Duration;
 
-pub use crate::replica::{ClientRequest, EditOrigin, MAX_SOURCE_TEXT, Source};
+pub use crate::replica::{
+    ActorId, Cause, ClientRequest, Dot, EditOrigin, HistoryEntry, HistoryPage, HistoryQuery, IncarnationId,
+    MAX_SOURCE_TEXT, Made, ShadowRule, Shadowed, Source, Stamp, Standing, Unreachable, Walk,
+};
 pub use event::{
     Applied, Command, CommandError, Detail, DirectEdit, Edit, Effect, Event, InboundId, Now, PersistId, RequestId,
     Severity, Spread, Ticket, Wait, WaitFor,
 };
+pub use inspect::{Answer, Incarnation, Question, ZoneConflicts};
 pub use node::{Node, NodeConfig};
 pub use view::{MemberState, MemberView, View, ZoneView};
 

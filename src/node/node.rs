@@ -140,6 +140,7 @@ impl Node {
 
     /// Takes in one event and returns what is to be done, in order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        self.replica.set_clock(now.wall_ms);
         if !self.started {
             self.started = true;
             self.start(now);
@@ -183,6 +184,8 @@ impl Node {
         // What was kept is served before anything else is asked of the disk.
         self.publish();
         self.persist_facts();
+        let untold = self.replica.tell_of_start();
+        self.persist_consequences(untold);
         self.with_membership(now, |membership, clock, out| membership.start(clock, out));
         self.make_wanted(now);
         let first = ANTI_ENTROPY.mul_f64(self.rng.random::<f64>());

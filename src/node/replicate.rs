@@ -47,7 +47,7 @@ impl Node {
         if self.points.len() < MAX_POINTS {
             self.points.extend(changed.point);
         }
-        self.persist(changed.writes);
+        self.persist_consequences(changed.writes);
         if changed.publish {
             self.publish();
             self.tell_soon(now);

@@ -28,7 +28,7 @@ pub struct Member {
 }
 
 /// What is remembered of a deleted zone.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Stub {
     /// The last generation.
     pub generation: u64,
@@ -120,22 +120,30 @@ impl Catalog {
 
     /// The edit that takes a zone out, in all its lives, and leaves a stub.
     pub fn delist(&self, origin: &Name, last: Stub) -> Vec<Change> {
-        let mut changes: Vec<Change> = self
-            .of(origin)
-            .map(|member| RecordKey {
-                owner: member.owner(),
-                rtype: RecordType::PTR,
-                rdata: Rdata::new(origin.as_wire()),
-            })
-            .map(Change::Remove)
-            .collect();
+        let mut changes: Vec<Change> = self.of(origin).map(|member| Change::Remove(member.listing())).collect();
         let owner = stub_owner(origin);
-        let stub = |stub: Stub| txt(&[&origin.to_string(), &stub.generation.to_string(), &stub.serial.to_string()]);
-        if let Some(old) = self.stub(origin) {
-            let (owner, rdata) = (owner.clone(), stub(old));
-            changes.push(Change::Remove(RecordKey { owner, rtype: RecordType::TXT, rdata }));
+        changes.extend(self.stub_key(origin).map(Change::Remove));
+        changes.push(Change::Add(Record { owner, rtype: RecordType::TXT, ttl: TTL, rdata: stub_rdata(origin, last) }));
+        changes
+    }
+
+    /// The record that tells of a deleted zone of this name.
+    pub(super) fn stub_key(&self, origin: &Name) -> Option<RecordKey> {
+        let rdata = stub_rdata(origin, self.stub(origin)?);
+        Some(RecordKey { owner: stub_owner(origin), rtype: RecordType::TXT, rdata })
+    }
+
+    /// The edit that takes out one life of a zone. The stub keeps the name's numbers, should all its lives be taken out
+    /// at once on different nodes.
+    pub(super) fn drop_life(&self, member: &Member, serial: u64) -> Vec<Change> {
+        let (origin, old) = (&member.origin, self.stub(&member.origin));
+        let last = Stub { generation: member.generation, serial }.max(old.unwrap_or_default());
+        let mut changes = vec![Change::Remove(member.listing())];
+        if old != Some(last) {
+            changes.extend(self.stub_key(origin).map(Change::Remove));
+            let (owner, rdata) = (stub_owner(origin), stub_rdata(origin, last));
+            changes.push(Change::Add(Record { owner, rtype: RecordType::TXT, ttl: TTL, rdata }));
         }
-        changes.push(Change::Add(Record { owner, rtype: RecordType::TXT, ttl: TTL, rdata: stub(last) }));
         changes
     }
 
@@ -155,6 +163,11 @@ impl Catalog {
 }
 
 impl Member {
+    /// The record that lists it.
+    pub(super) fn listing(&self) -> RecordKey {
+        RecordKey { owner: self.owner(), rtype: RecordType::PTR, rdata: Rdata::new(self.origin.as_wire()) }
+    }
+
     fn owner(&self) -> Name {
         let label = format!("g{}-{}", self.generation, self.incarnation);
         below("zones").child(label.as_bytes()).expect("at most 54 bytes")
@@ -177,6 +190,10 @@ impl Member {
 
 fn below(label: &str) -> Name {
     catalog_name().child(label.as_bytes()).expect("constant names")
+}
+
+fn stub_rdata(origin: &Name, stub: Stub) -> Rdata {
+    txt(&[&origin.to_string(), &stub.generation.to_string(), &stub.serial.to_string()])
 }
 
 fn stub_owner(origin: &Name) -> Name {

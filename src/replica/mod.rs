@@ -6,7 +6,9 @@ mod batch;
 mod catalog;
 mod digest;
 mod edit;
+mod history;
 mod id;
+mod inspect;
 mod lives;
 mod log;
 mod owner_state;
@@ -21,6 +23,7 @@ mod scratch;
 mod soa;
 mod stage;
 mod state;
+mod tell;
 mod transfer;
 mod version_vector;
 mod zone_replica;
@@ -29,7 +32,11 @@ pub use batch::{Batch, ClientRequest, EditOrigin, MAX_SOURCE_TEXT, MAX_TTL, SoaC
 pub use catalog::{Catalog, Member, Stub, catalog_genesis, catalog_name};
 pub use digest::Digest;
 pub use edit::{EditError, EditRequest};
+pub use history::{
+    Cause, HistoryEntry, HistoryHead, HistoryPage, HistoryQuery, MAX_ENTRY_BYTES, Made, Unreachable, Walk,
+};
 pub use id::{ActorId, Dot, Hlc, IncarnationId, Stamp};
+pub use inspect::{ShadowRule, Shadowed, Standing};
 pub use lives::Wanted;
 pub use persist::{Facts, Saved, SavedZone, Write};
 pub use points::VersionHash;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActorId, Batch, IncarnationId};
+use super::{ActorId, Batch, HistoryEntry, HistoryHead, IncarnationId};
 use crate::zone::Name;
 
 /// One write. Writes given together are kept together or not at all.
@@ -45,6 +45,13 @@ pub enum Write {
         /// Which incarnation.
         incarnation: IncarnationId,
     },
+    /// A change of what is served, for the history, which a retention bounds.
+    History {
+        /// The change.
+        entry: Arc<HistoryEntry>,
+        /// How far the history of the zone reaches with it.
+        head: HistoryHead,
+    },
     /// The facts about this node, replacing the earlier ones.
     Facts(Facts),
 }
@@ -69,6 +76,8 @@ pub struct Saved {
     pub facts: Facts,
     /// Every incarnation.
     pub zones: Vec<SavedZone>,
+    /// How far the history of each name reaches.
+    pub histories: Vec<(Name, HistoryHead)>,
 }
 
 /// One incarnation as the store holds it.

@@ -11,7 +11,7 @@ use super::lives::Wanted;
 use super::state::ZoneState;
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    Batch, Catalog, Digest, Dot, EditError, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
+    Batch, Catalog, Digest, Dot, EditError, HistoryHead, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
     catalog_genesis, catalog_name,
 };
 use crate::zone::{Name, RecordType, Zone, ZoneContent, ZoneSet};
@@ -41,6 +41,9 @@ pub struct Replica {
     /// Of these, the ones that were taken out of the catalog while the edits were on their way to disk.
     pub(super) overtaken: BTreeSet<IncarnationId>,
     pub(super) hlc: Hlc,
+    /// How far the history of each name reaches.
+    pub(super) heads: BTreeMap<Name, HistoryHead>,
+    pub(super) now_ms: u64,
 }
 
 /// What of a peer's zone this node compares with its own.
@@ -103,6 +106,7 @@ impl Replica {
         let genesis = catalog_genesis();
         let catalog_id = genesis.incarnation();
         let (mut catalog, mut zones, mut alarms) = (ZoneReplica::new(genesis.clone(), true), BTreeMap::new(), vec![]);
+        let heads: BTreeMap<Name, HistoryHead> = saved.histories.into_iter().collect();
         for zone in saved.zones {
             let incarnation = zone.incarnation;
             let state = match &zone.checkpoint {
@@ -112,7 +116,9 @@ impl Replica {
             };
             match state {
                 Ok(state) => {
-                    let (replica, heard) = ZoneReplica::load(zone, state, incarnation == catalog_id);
+                    let head = heads.get(state.zone()).filter(|head| head.incarnation == Some(incarnation));
+                    let told = head.map(|head| &head.version);
+                    let (replica, heard) = ZoneReplica::load(zone, state, incarnation == catalog_id, told);
                     alarms.extend(heard);
                     if incarnation == catalog_id {
                         catalog = replica;
@@ -142,6 +148,8 @@ impl Replica {
             staged: BTreeMap::new(),
             overtaken: BTreeSet::new(),
             hlc,
+            heads,
+            now_ms: 0,
         };
         replica.leftover = replica.reread_catalog();
         let here: Vec<_> = replica.zones.keys().copied().chain([catalog_id]).collect();
@@ -149,6 +157,11 @@ impl Replica {
             replica.reprint(incarnation);
         }
         (replica, alarms)
+    }
+
+    /// Tells the wall clock, in milliseconds since 1970, for the history.
+    pub fn set_clock(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
     }
 
     /// What is to be served.
@@ -323,21 +336,23 @@ impl Replica {
             let checkpoint = zone.checkpoint(in_flight);
             changed.writes.push(checkpoint);
         }
-        let forget = if incarnation == self.catalog_id {
-            self.reread_catalog()
-        } else {
-            match self.zones.get(&incarnation).map(|zone| zone.state().zone().clone()) {
-                Some(origin) => self.serve(&origin),
-                None => Vec::new(),
-            }
-        };
         changed.writes.append(&mut self.leftover);
-        changed.writes.extend(forget);
+        if incarnation == self.catalog_id {
+            let before = self.served.clone();
+            changed.writes.extend(self.reread_catalog());
+            changed.writes.extend(self.tell_of_all(&before));
+        } else if let Some(origin) = self.zones.get(&incarnation).map(|zone| zone.state().zone().clone()) {
+            let before = self.served.get(&origin).cloned();
+            changed.writes.extend(self.serve(&origin));
+            changed.writes.extend(self.tell_of(&origin, before.as_ref()));
+        }
     }
 
     /// Looks again at lives that could not be served or forgotten yet.
     pub fn review(&mut self) -> Changed {
-        let writes = self.serve_all();
+        let before = self.served.clone();
+        let mut writes = self.serve_all();
+        writes.extend(self.tell_of_all(&before));
         Changed { publish: true, writes, ..Changed::default() }
     }
 

@@ -147,6 +147,34 @@ impl Replica {
         self.stage_catalog(&request, actor, wall_ms)
     }
 
+    /// Stages the end of an incarnation that is kept but not served, on every node.
+    pub fn stage_drop(
+        &mut self,
+        origin: &Name,
+        incarnation: IncarnationId,
+        source: &Source,
+        actor: ActorId,
+        wall_ms: u64,
+    ) -> Result<Staged, StageError> {
+        let serving = self.serving(origin).ok_or(StageError::NoSuchZone)?.state().incarnation();
+        let invalid = |reason: String| StageError::Edit(EditError::Invalid(reason));
+        if incarnation == serving || self.in_service.get(origin) == Some(&incarnation) {
+            let advice = format!("to delete the zone in all its incarnations: `grapevine zone delete {origin}`");
+            return Err(invalid(format!("{incarnation} is the incarnation of {origin} that is served; {advice}")));
+        }
+        let member = self.catalog().get(incarnation).filter(|member| member.origin == *origin).cloned();
+        let Some(member) = member else {
+            let advice = "`grapevine conflicts` lists those that are";
+            return Err(invalid(format!("zone {origin} has no incarnation {incarnation}; {advice}")));
+        };
+        let serial = self.get(incarnation).map_or(0, |zone| zone.state().serial());
+        let changes = self.catalog().drop_life(&member, serial);
+        let note = format!("incarnation {incarnation} of zone {origin} dropped");
+        let source = Source { note, ..source.clone() };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
+        self.stage_catalog(&request, actor, wall_ms)
+    }
+
     /// Stages a note that a deleted zone had come to this serial.
     pub fn stage_remember(
         &mut self,

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::history::Step;
 use super::log::Log;
 use super::points::{Points, VersionHash};
 use super::quarantine::Quarantine;
 use super::scratch::Scratch;
 use super::state::{ApplyError, ZoneState};
-use super::{Batch, Digest, Dot, SavedZone, VersionVector, Write};
-use crate::zone::{Name, NameMap, RecordKey, Zone, ZoneEditor};
+use super::{Batch, Cause, Digest, Dot, MAX_ENTRY_BYTES, Made, SavedZone, VersionVector, Write};
+use crate::zone::{DeltaRecorder, Name, NameMap, RecordKey, Zone, ZoneEditor};
 
 /// How many batches may wait for their dependencies. More are dropped and come again by anti-entropy.
 const MAX_PENDING: usize = 1024;
@@ -56,6 +57,8 @@ pub struct ZoneReplica {
     quarantine: Quarantine,
     points: Points,
     hidden: bool,
+    /// Changes of the snapshot that the history has not been told of.
+    steps: Vec<Step>,
 }
 
 impl ZoneReplica {
@@ -74,21 +77,40 @@ impl ZoneReplica {
             quarantine: Quarantine::default(),
             points: Points::default(),
             hidden,
+            steps: Vec::new(),
         };
         replica.rebuild();
         replica
     }
 
-    /// Brings back what the store kept: the checkpoint, then the journal on top of it.
-    pub fn load(saved: SavedZone, state: ZoneState, hidden: bool) -> (ZoneReplica, Vec<String>) {
+    /// Brings back what the store kept: the checkpoint, then the journal on top of it. `told` is the version up to which
+    /// the history tells of this incarnation; what goes beyond makes steps for it.
+    pub fn load(
+        saved: SavedZone,
+        state: ZoneState,
+        hidden: bool,
+        told: Option<&VersionVector>,
+    ) -> (ZoneReplica, Vec<String>) {
         let mut replica = ZoneReplica::new(state, hidden);
         let contained = saved.checkpoint.as_ref().map_or(0, |(position, _)| *position);
         replica.checkpointed = contained;
         replica.next_position = contained;
-        let (mut alarms, mut touched) = (Vec::new(), BTreeSet::new());
-        for (position, batch) in saved.journal {
+        let (mut alarms, mut touched, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        // First the version that the history has told of; of batches that came at the same time as an edit of this node
+        // some may stand after one that it has not.
+        let is_told = |batch: &Batch| told.is_none_or(|told| told.contains(batch.dot));
+        let (told_of, untold): (Vec<_>, Vec<_>) = saved.journal.into_iter().partition(|(_, batch)| is_told(batch));
+        let untold_from = told_of.len();
+        let mut editor = replica.snapshot.edit();
+        for (index, (position, batch)) in told_of.into_iter().chain(untold).enumerate() {
             replica.next_position = replica.next_position.max(position + 1);
+            if index == untold_from {
+                replica.show(&mut editor, std::mem::take(&mut touched), None);
+            }
             match replica.state.apply(&batch) {
+                Ok(owners) if index >= untold_from => {
+                    replica.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
+                }
                 Ok(owners) => touched.extend(owners),
                 Err(ApplyError::Known) => {}
                 // A batch of another node that it builds on was not kept before a crash; it will come again.
@@ -101,14 +123,32 @@ impl ZoneReplica {
                     continue;
                 }
             }
-            replica.log.push(position, batch);
+            kept.push((position, batch));
         }
-        replica.publish(touched);
+        replica.show(&mut editor, touched, None);
+        replica.publish(editor);
+        kept.sort_by_key(|(position, _)| *position);
+        kept.into_iter().for_each(|(position, batch)| replica.log.push(position, batch));
         // An edit that took a vacated place may stand before what it builds on.
         if let Some(batch) = replica.take_ready() {
             alarms.extend(replica.ingest(batch).alarm);
         }
         (replica, alarms)
+    }
+
+    /// The changes of the snapshot since this was called last, for the history.
+    pub(super) fn take_steps(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// Whether the steps lead from the version that the history has been told of to the one that is here.
+    pub(super) fn is_told_from(&self, told: VersionHash) -> bool {
+        self.steps.first().map_or_else(|| self.snapshot.version(), |step| step.from) == told
+    }
+
+    /// A batch that is still kept.
+    pub(super) fn batch(&self, dot: Dot) -> Option<&Arc<Batch>> {
+        self.log.get(dot)
     }
 
     /// The state.
@@ -168,12 +208,12 @@ impl ZoneReplica {
             ingested.alarm = self.quarantine(batch.dot, reason);
             return ingested;
         }
-        let mut touched = BTreeSet::new();
+        let mut editor = self.snapshot.edit();
         let mut next = Some(batch);
         while let Some(batch) = next {
             match self.apply_foreign(&batch) {
                 Ok(owners) => {
-                    touched.extend(owners);
+                    self.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
                     let position = self.take_position();
                     self.log.push(position, batch.clone());
                     if self.points.note(batch.serial, batch.version_after().hash()) {
@@ -195,7 +235,7 @@ impl ZoneReplica {
             next = self.take_ready();
         }
         if !ingested.applied.is_empty() {
-            ingested.ambiguous.extend(self.publish(touched));
+            ingested.ambiguous.extend(self.publish(editor));
         }
         ingested
     }
@@ -259,17 +299,17 @@ impl ZoneReplica {
         };
         let differing = keys(&self.state).symmetric_difference(&keys(&right)).count();
         self.state = right;
-        self.rebuild();
+        self.rebuild_telling();
         differing
     }
 
     /// Applies batches of this node that have been stored.
     pub fn commit(&mut self, batches: Vec<(u64, Arc<Batch>)>) -> Committed {
-        let (mut committed, mut touched) = (Committed::default(), BTreeSet::new());
+        let (mut committed, mut editor) = (Committed::default(), self.snapshot.edit());
         for (position, batch) in batches {
             match self.state.apply(&batch) {
                 Ok(owners) => {
-                    touched.extend(owners);
+                    self.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
                     self.log.push(position, batch.clone());
                     committed.news.push(batch);
                 }
@@ -277,14 +317,14 @@ impl ZoneReplica {
                 Err(error) => committed.errors.push(error),
             }
         }
-        committed.ambiguous = self.publish(touched);
+        committed.ambiguous = self.publish(editor);
         committed
     }
 
     /// Takes in a whole state, and then the batches that waited for something in it.
     pub fn merge(&mut self, other: &ZoneState) -> Ingested {
         self.state.merge(other);
-        self.rebuild();
+        self.rebuild_telling();
         match self.take_ready() {
             Some(batch) => self.ingest(batch),
             None => Ingested::default(),
@@ -327,22 +367,46 @@ impl ZoneReplica {
         self.pending.remove(&ready)
     }
 
+    /// Makes the snapshot anew after the whole state was replaced, and tells the history in what it differs.
+    fn rebuild_telling(&mut self) {
+        let before = self.snapshot.clone();
+        self.rebuild();
+        let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
+        recorder.zones(Some(&before), Some(&self.snapshot));
+        let same_version = before.version() == self.snapshot.version();
+        if !self.hidden && !(same_version && recorder.removed + recorder.added == 0) {
+            self.steps.push(Step::new(Cause::State, &before, &self.snapshot, recorder));
+        }
+    }
+
     fn rebuild(&mut self) {
         let state = &self.state;
         let mut editor = ZoneEditor::new(state.zone().clone(), state.soa(), state.serial());
         editor.set_hidden(self.hidden);
-        self.snapshot = Arc::new(editor.finish());
         self.shadowed.clear();
-        let owners = self.state.owners.keys().cloned().chain([self.state.zone().clone()]).collect();
-        self.publish(owners);
+        let owners = self.state.owners.keys().cloned().collect();
+        self.show(&mut editor, owners, None);
+        self.publish(editor);
     }
 
-    /// Makes the next snapshot: the owners that changed, the serial and the version. Returns the serial if it is known
-    /// to stand for another content elsewhere.
-    fn publish(&mut self, touched: BTreeSet<Name>) -> Option<u64> {
-        let mut editor = self.snapshot.edit();
+    /// Puts the state as it is into the next snapshot: the owners that changed, the serial and the version. The history
+    /// is told of it under its cause.
+    fn show(&mut self, editor: &mut ZoneEditor, mut touched: Vec<Name>, cause: Option<Cause>) {
+        touched.sort_unstable();
+        touched.dedup();
+        // The synthetic apex NS follows the SOA's primary, so the apex is always looked at again.
+        if touched.binary_search(self.state.zone()).is_err() {
+            touched.push(self.state.zone().clone());
+        }
+        let cause = cause.filter(|_| !self.hidden);
+        let before = editor.zone().head();
+        let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
         for owner in touched {
             let projected = self.state.project(&owner);
+            if cause.is_some() {
+                let node = editor.zone().get(owner.as_wire());
+                recorder.owner(&owner, node.map_or(&[], |node| node.rrsets()), &projected.rrsets);
+            }
             editor.set(&owner, projected.rrsets);
             if projected.shadowed > 0 {
                 self.shadowed.insert(owner, projected.shadowed);
@@ -350,10 +414,16 @@ impl ZoneReplica {
                 self.shadowed.remove(&owner);
             }
         }
-        // The synthetic apex NS follows the SOA's primary, so the apex is always looked at again.
-        editor.set(self.state.zone(), self.state.project(self.state.zone()).rrsets);
         editor.set_soa(self.state.soa(), self.state.serial());
         editor.set_version(self.state.version().hash());
+        if let Some(cause) = cause {
+            self.steps.push(Step::between(cause, before, editor.zone().head(), recorder));
+        }
+    }
+
+    /// Makes what was put into it the snapshot. Returns the serial if it is known to stand for another content
+    /// elsewhere.
+    fn publish(&mut self, editor: ZoneEditor) -> Option<u64> {
         self.snapshot = Arc::new(editor.finish());
         self.quarantine.settle(self.state.version());
         let serial = self.state.serial();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use redb::{Database, Durability, Table};
 
+use super::history::{HistoryTables, Retention};
 use super::rows::{CHUNKS, CheckpointHead, HEADS, JOURNAL, META, META_FACTS, RowKey};
 use crate::codec;
 use crate::replica::{Facts, IncarnationId, Write};
@@ -24,7 +25,7 @@ impl<E: Into<redb::Error>> From<E> for Failure {
 }
 
 /// Writes all groups in order and waits until they are on disk.
-pub(super) fn commit(database: &Database, groups: &[&[Write]]) -> Result<(), Failure> {
+pub(super) fn commit(database: &Database, groups: &[&[Write]], retention: Retention) -> Result<(), Failure> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     let mut tables = Tables {
@@ -32,6 +33,7 @@ pub(super) fn commit(database: &Database, groups: &[&[Write]]) -> Result<(), Fai
         journal: transaction.open_table(JOURNAL)?,
         heads: transaction.open_table(HEADS)?,
         chunks: transaction.open_table(CHUNKS)?,
+        history: HistoryTables::open(&transaction, retention)?,
     };
     for write in groups.iter().copied().flatten() {
         tables.apply(write)?;
@@ -45,6 +47,7 @@ struct Tables<'t> {
     journal: Rows<'t, Keyed>,
     heads: Rows<'t, &'static [u8; 16]>,
     chunks: Rows<'t, Keyed>,
+    history: HistoryTables<'t>,
 }
 
 impl Tables<'_> {
@@ -56,6 +59,7 @@ impl Tables<'_> {
                 self.checkpoint(*incarnation, *position, chunks, *keep_from)
             }
             Write::Forget { incarnation } => self.forget(*incarnation),
+            Write::History { entry, head } => self.history.append(&mut self.meta, entry, head),
             Write::Facts(facts) => self.facts(facts),
         }
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableHandle};
 
 use super::rows::{CHUNKS, HEADS, JOURNAL, META, META_FORMAT};
-use super::{StoreError, commit, home, load};
-use crate::replica::{Saved, Write};
+use super::{Retention, StoreError, commit, history, home, load};
+use crate::replica::{HistoryPage, HistoryQuery, Saved, Write};
 
 /// The format of the rows that this version writes. It rises when an older version could misread them.
 pub const FORMAT: u32 = 2;
@@ -29,6 +29,7 @@ pub struct Store {
     /// `None` after a write failed: redb then wants the file closed, and the next commit opens it again.
     database: Option<Database>,
     opener: Box<Opener>,
+    retention: Retention,
     /// Held for its lock.
     _claim: File,
 }
@@ -52,7 +53,7 @@ impl Store {
         let database = home::patiently(|| opener(&path).map_err(|error| explain(&path, error)))?;
         check_format(&path, &database)?;
         let saved = load::load(&path, &database)?;
-        Ok((Store { path, database: Some(database), opener, _claim: claim }, saved))
+        Ok((Store { path, database: Some(database), opener, retention: Retention::default(), _claim: claim }, saved))
     }
 
     /// Keeps the writes of all groups, in order, in one transaction: after `Ok` all of them are on disk, after an
@@ -63,7 +64,7 @@ impl Store {
             None => self.reopen()?,
         };
         let length = self.file_length();
-        let failure = match commit::commit(&database, groups) {
+        let failure = match commit::commit(&database, groups, self.retention) {
             Ok(()) => {
                 self.database = Some(database);
                 return Ok(());
@@ -80,6 +81,22 @@ impl Store {
                 Err(StoreError::Write { path, source })
             }
         }
+    }
+
+    /// Bounds the history from the next write on.
+    pub fn retain(&mut self, retention: Retention) {
+        self.retention = retention;
+    }
+
+    /// Reads entries of the history, the newest first; or says why it cannot.
+    pub fn history(&mut self, query: &HistoryQuery) -> Result<HistoryPage, String> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.reopen().map_err(|error| error.to_string())?,
+        };
+        let page = history::read(&database, query);
+        self.database = Some(database);
+        page
     }
 
     fn reopen(&self) -> Result<Database, StoreError> {

@@ -31,7 +31,8 @@ fn read(database: &Database) -> Result<Saved, Damage> {
     let mut zones = BTreeMap::new();
     read_checkpoints(&transaction, &mut zones)?;
     read_journal(&transaction, &mut zones)?;
-    Ok(Saved { facts: read_facts(&transaction)?, zones: zones.into_values().collect() })
+    let histories = super::history::heads(&transaction)?;
+    Ok(Saved { facts: read_facts(&transaction)?, zones: zones.into_values().collect(), histories })
 }
 
 fn read_facts(transaction: &ReadTransaction) -> Result<Facts, Damage> {
@@ -81,7 +82,7 @@ fn read_journal(transaction: &ReadTransaction, zones: &mut Zones) -> Result<(), 
     Ok(())
 }
 
-fn decode<T: serde::de::DeserializeOwned>(key: RowKey, row: &[u8]) -> Result<T, Damage> {
+fn decode<T: serde::de::DeserializeOwned>(key: RowKey<'_>, row: &[u8]) -> Result<T, Damage> {
     let payload = key.open(row).map_err(Damage)?;
     codec::decode_own(payload).map_err(|error| Damage(format!("{}: {error}", key.describe())))
 }

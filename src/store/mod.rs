@@ -7,6 +7,7 @@
 mod commit;
 mod database;
 mod error;
+mod history;
 mod home;
 mod load;
 mod rows;
@@ -17,4 +18,5 @@ mod tests;
 
 pub use database::{FORMAT, Store};
 pub use error::StoreError;
+pub use history::Retention;
 pub use writer::{Report, Writer};

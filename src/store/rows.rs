@@ -19,6 +19,15 @@ pub(super) const HEADS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition:
 /// The chunks of checkpoints, by incarnation and index.
 pub(super) const CHUNKS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("checkpoint chunks");
 
+/// Row of [`META`]: how many entries the history has had and how many bytes it takes.
+pub(super) const META_HISTORY: &str = "history";
+/// [`crate::replica::HistoryEntry`]s of all zones by number, compressed.
+pub(super) const HISTORY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history");
+/// The numbers of a zone's entries, by its name in wire form, each with its row's length.
+pub(super) const HISTORY_OF: TableDefinition<'_, (&[u8], u64), u64> = TableDefinition::new("history of zones");
+/// How far a zone's history reaches, by its name in wire form.
+pub(super) const HISTORY_HEADS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("history heads");
+
 /// What is known of a checkpoint apart from its chunks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct CheckpointHead {
@@ -34,14 +43,17 @@ const CHECKSUM: usize = 8;
 
 /// A row's identity, part of its checksum: a row in the place of another is as wrong as a changed one.
 #[derive(Clone, Copy)]
-pub(super) enum RowKey {
+pub(super) enum RowKey<'a> {
     Facts,
     Journal(IncarnationId, u64),
     Head(IncarnationId),
     Chunk(IncarnationId, u64),
+    HistoryTotals,
+    History(u64),
+    HistoryHead(&'a [u8]),
 }
 
-impl RowKey {
+impl RowKey<'_> {
     /// The payload with its checksum before it.
     pub(super) fn seal(self, payload: &[u8]) -> Vec<u8> {
         let mut row = Vec::with_capacity(CHECKSUM + payload.len());
@@ -65,6 +77,9 @@ impl RowKey {
             RowKey::Journal(incarnation, position) => format!("journal entry {position} of zone {incarnation}"),
             RowKey::Head(incarnation) => format!("the checkpoint of zone {incarnation}"),
             RowKey::Chunk(incarnation, index) => format!("chunk {index} of the checkpoint of zone {incarnation}"),
+            RowKey::HistoryTotals => "the row of the history's totals".to_owned(),
+            RowKey::History(number) => format!("entry {number} of the history"),
+            RowKey::HistoryHead(_) => "a row that tells how far a history reaches".to_owned(),
         }
     }
 
@@ -74,9 +89,13 @@ impl RowKey {
             RowKey::Journal(incarnation, position) => (1, incarnation, position),
             RowKey::Head(incarnation) => (2, incarnation, 0),
             RowKey::Chunk(incarnation, index) => (3, incarnation, index),
+            RowKey::HistoryTotals => (4, IncarnationId([0; 16]), 0),
+            RowKey::History(number) => (5, IncarnationId([0; 16]), number),
+            RowKey::HistoryHead(_) => (6, IncarnationId([0; 16]), 0),
         };
+        let name = if let RowKey::HistoryHead(name) = self { name } else { &[] };
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&[table]).update(&incarnation.0).update(&index.to_be_bytes()).update(payload);
+        hasher.update(&[table]).update(&incarnation.0).update(&index.to_be_bytes()).update(name).update(payload);
         let mut short = [0; CHECKSUM];
         short.copy_from_slice(&hasher.finalize().as_bytes()[..CHECKSUM]);
         short

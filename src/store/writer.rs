@@ -5,10 +5,10 @@
 use std::io;
 use std::thread::JoinHandle;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Store;
-use crate::replica::Write;
+use crate::replica::{HistoryPage, HistoryQuery, Write};
 
 /// Requests that may wait. With as many the disk is far behind, and the node is better told so than left to pile up
 /// memory.
@@ -31,10 +31,18 @@ struct Request {
     writes: Vec<Write>,
 }
 
+/// Where the answer to a query of the history goes.
+type HistoryReply = oneshot::Sender<Result<HistoryPage, String>>;
+
+enum Job {
+    Keep(Request),
+    Read(HistoryQuery, HistoryReply),
+}
+
 /// The way to the store's thread.
 #[derive(Debug)]
 pub struct Writer {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Job>,
     thread: JoinHandle<Store>,
 }
 
@@ -53,7 +61,12 @@ impl Writer {
     ///
     /// After an error nothing was kept and the store is gone: its thread has ended.
     pub async fn persist(&self, id: u64, writes: Vec<Write>) -> Result<(), StoreGone> {
-        self.requests.send(Request { id, writes }).await.map_err(|_| StoreGone)
+        self.requests.send(Job::Keep(Request { id, writes })).await.map_err(|_| StoreGone)
+    }
+
+    /// Asks for entries of the history, as it is after all earlier writes.
+    pub async fn history(&self, query: HistoryQuery, reply: HistoryReply) -> Result<(), StoreGone> {
+        self.requests.send(Job::Read(query, reply)).await.map_err(|_| StoreGone)
     }
 
     /// Lets the thread finish what waits, and gives the store back. Blocks until then.
@@ -71,13 +84,24 @@ impl Writer {
 #[error("the store's thread has ended")]
 pub struct StoreGone;
 
-fn serve(mut store: Store, mut waiting: mpsc::Receiver<Request>, reports: &mpsc::UnboundedSender<Report>) -> Store {
-    let mut group = Vec::with_capacity(GROUP);
-    while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
+fn serve(mut store: Store, mut waiting: mpsc::Receiver<Job>, reports: &mpsc::UnboundedSender<Report>) -> Store {
+    let mut jobs = Vec::with_capacity(GROUP);
+    while waiting.blocking_recv_many(&mut jobs, GROUP) > 0 {
+        let (mut group, mut queries) = (Vec::new(), Vec::new());
+        for job in jobs.drain(..) {
+            match job {
+                Job::Keep(request) => group.push(request),
+                Job::Read(query, reply) => queries.push((query, reply)),
+            }
+        }
         let results = keep(&mut store, &group);
         for (request, result) in group.drain(..).zip(results) {
             // Nobody listens any more while the daemon stops: the writes are kept all the same.
             let _ = reports.send(Report { id: request.id, result });
+        }
+        for (query, reply) in queries {
+            // Nor does anybody who has hung up.
+            let _ = reply.send(store.history(&query));
         }
     }
     store
@@ -86,6 +110,9 @@ fn serve(mut store: Store, mut waiting: mpsc::Receiver<Request>, reports: &mpsc:
 /// Keeps a group of requests together, or, if that fails, each alone, so that a failure hits only what it must: on a
 /// full disk a small edit may still fit, and an entry that has lost its predecessor drags no other with it.
 fn keep(store: &mut Store, group: &[Request]) -> Vec<Result<(), String>> {
+    if group.is_empty() {
+        return Vec::new();
+    }
     let together: Vec<&[Write]> = group.iter().map(|request| request.writes.as_slice()).collect();
     let Err(error) = store.commit(&together) else {
         return vec![Ok(()); group.len()];

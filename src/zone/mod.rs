@@ -5,6 +5,7 @@
 
 pub mod coexistence;
 mod content;
+mod delta;
 mod name;
 mod name_table;
 mod ordered_names;
@@ -16,10 +17,11 @@ mod snapshot;
 mod zone_set;
 
 pub use content::{Change, RrsetContent, Soa, ZoneContent};
+pub use delta::{DeltaRecorder, ZoneDelta};
 pub(crate) use name::unescape;
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, wire_name_len};
 pub use record::{Class, Rdata, Record, RecordKey};
 pub use rtype::{RecordType, UnknownType};
 pub use serial::{serial_gt, served_serial};
-pub use snapshot::{Node, Rrset, Zone, ZoneEditor};
+pub use snapshot::{Node, Rrset, Zone, ZoneEditor, ZoneHead};
 pub use zone_set::ZoneSet;

@@ -207,6 +207,11 @@ impl Zone {
         self.version
     }
 
+    /// What tells this version from others.
+    pub fn head(&self) -> ZoneHead {
+        ZoneHead { soa: self.soa.clone(), serial: self.serial, version: self.version }
+    }
+
     /// The node at a lower-cased wire-form name.
     pub fn get(&self, wire: &[u8]) -> Option<&Node> {
         self.nodes.get(wire).map(|entry| &*entry.1)
@@ -228,6 +233,17 @@ impl Zone {
         nodes.sort_unstable_by(|a, b| a.0.cmp(b.0));
         nodes
     }
+}
+
+/// What tells one version of a zone from another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZoneHead {
+    /// The SOA as served.
+    pub soa: Soa,
+    /// The serial in 64 bits.
+    pub serial: u64,
+    /// The short hash of the version vector.
+    pub version: [u8; 8],
 }
 
 /// Makes a zone, from nothing or from an older one.
@@ -290,6 +306,11 @@ impl ZoneEditor {
             rrsets.extend(self.zone.apex().get(RecordType::SOA).cloned());
         }
         self.replace(owner, rrsets);
+    }
+
+    /// The zone as far as it is.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// The finished zone.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use grapevine::admin::{
-    Admin, CommandRequest, ControlSocket, Decision, FilesHandle, FilesRequest, Held, HeldDiagnostic, Process, serve,
+    Admin, CommandRequest, ControlSocket, Decision, FilesHandle, FilesRequest, Held, HeldDiagnostic, HistoryRequest,
+    Process, QuestionRequest, serve,
 };
 use grapevine::metrics::Metrics;
 use grapevine::node::{self, Applied, CommandError, MemberState, MemberView, View, ZoneView};
@@ -78,7 +79,7 @@ impl Daemon {
     fn start(socket: &Path, zones: Vec<ZoneView>) -> Daemon {
         let runtime = Runtime::new().expect("a runtime");
         let (admin, ends) = admin(zones);
-        let Ends { view, held, mut commands, mut decisions } = ends;
+        let Ends { view, held, mut commands, mut decisions, .. } = ends;
         let socket = runtime.block_on(ControlSocket::bind(socket)).expect("a control socket");
         runtime.spawn(serve(socket, admin, CancellationToken::new()));
         runtime.spawn(async move {
@@ -119,6 +120,8 @@ pub(crate) struct Ends {
     pub(crate) view: watch::Sender<Arc<View>>,
     pub(crate) held: watch::Sender<Arc<Vec<Held>>>,
     pub(crate) commands: mpsc::Receiver<CommandRequest>,
+    pub(crate) questions: mpsc::Receiver<QuestionRequest>,
+    pub(crate) history: mpsc::Receiver<HistoryRequest>,
     pub(crate) decisions: mpsc::Receiver<FilesRequest>,
 }
 
@@ -128,15 +131,19 @@ pub(crate) fn admin(zones: Vec<ZoneView>) -> (Admin, Ends) {
     let (held, held_out) = watch::channel(Arc::new(Vec::new()));
     let (commands_in, commands) = mpsc::channel(4);
     let (requests, decisions) = mpsc::channel(4);
+    let (questions_in, questions) = mpsc::channel(4);
+    let (history_in, history) = mpsc::channel(4);
     let admin = Admin {
         view: view_out,
         zones: Arc::new(ArcSwap::from_pointee(zone_set())),
         commands: commands_in,
+        questions: questions_in,
+        history: history_in,
         files: FilesHandle { held: held_out, requests },
         metrics: Arc::new(Metrics::default()),
         process: process(),
     };
-    (admin, Ends { view, held, commands, decisions })
+    (admin, Ends { view, held, commands, questions, history, decisions })
 }
 
 pub(crate) fn name(text: &str) -> Name {

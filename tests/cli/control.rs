@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grapevine::admin::{Client, ClientError, Condition, ControlSocket, Decision, Deleted, serve};
-use grapevine::node::{Applied, Command, CommandError, View, ZoneView};
+use grapevine::node::{
+    Answer, Applied, Cause, Command, CommandError, HistoryEntry, HistoryPage, Question, View, ZoneView,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -151,6 +153,46 @@ async fn a_decision_reaches_the_files_only_for_a_file_that_is_held() {
         assert_eq!(refused, (409, "it has errors".to_owned()));
     };
     tokio::join!(files, asking);
+}
+
+#[tokio::test]
+async fn a_log_comes_from_the_history_and_conflicts_from_the_node() {
+    let mut control = control().await;
+    let origin = name("example.org");
+    let entry = HistoryEntry {
+        zone: origin.clone(),
+        incarnation: None,
+        before: Some((1 << 32) + 6),
+        after: Some((1 << 32) + 7),
+        version: [0xab; 8],
+        at_ms: 5,
+        cause: Cause::State,
+        removed: 0,
+        added: 2,
+        delta: None,
+    };
+    let behind = async {
+        let (query, reply) = control.ends.history.recv().await.expect("a query");
+        assert_eq!((&query.zone, query.older_than, query.limit), (&origin, Some(9), 3));
+        reply.send(Ok(HistoryPage { entries: vec![(4, entry)], more: true })).expect("someone waits");
+        let (question, reply) = control.ends.questions.recv().await.expect("a question");
+        assert_eq!(question, Question::Conflicts);
+        reply.send(Ok(Answer::Conflicts(Vec::new()))).expect("someone waits");
+        let (question, reply) = control.ends.questions.recv().await.expect("a question");
+        assert_eq!(question, Question::Standings { zone: origin.clone(), owner: Some(name("www.example.org")) });
+        reply.send(Err(CommandError::NotInitialised)).expect("someone waits");
+    };
+    let asking = async {
+        let log = control.client.log(&origin, 3, Some(9), None).await.expect("a log");
+        let [entry] = &log.entries[..] else { panic!("one entry, not {log:?}") };
+        assert_eq!((entry.number, entry.serial_before, entry.serial), (4, Some(6), Some(7)));
+        assert_eq!((entry.what.as_str(), entry.more_changes, entry.kept), ("state", 2, false));
+        assert!(log.more && entry.by.is_none());
+        assert_eq!(control.client.conflicts().await.expect("a list").zones, []);
+        let blame = control.client.blame(&origin, Some(&name("www.example.org"))).await;
+        assert_eq!(refusal(blame).0, 503);
+    };
+    tokio::join!(behind, asking);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ const TICK_MS: u64 = 16;
 /// The place of `State` among responses, in the wire codec.
 const RESPONSE_STATE: u8 = 4;
 
-const NEW_ZONE: &str = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\nw 60 A 192.0.2.3\n";
+const NEW_ZONE: &str = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\na 60 A 192.0.2.1\nw 60 A 192.0.2.3\n";
 
 /// The scripts, each with a name.
 pub(crate) fn record() -> Vec<(String, Vec<u8>)> {

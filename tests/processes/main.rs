@@ -6,6 +6,7 @@ mod cluster;
 mod crashes;
 mod forms;
 mod harness;
+mod history;
 mod options;
 mod records;
 mod refusals;

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use grapevine::node::PersistId;
-use grapevine::replica::{Batch, Facts, IncarnationId, Replica, Saved, SavedZone, Summary, Write, ZoneState};
+use grapevine::replica::{
+    Batch, Facts, HistoryHead, IncarnationId, Replica, Saved, SavedZone, Summary, Write, ZoneState,
+};
+use grapevine::zone::Name;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -28,6 +31,7 @@ pub(crate) struct Disk {
     unsynced: VecDeque<(PersistId, Vec<Write>)>,
     /// Something is on it that was reported as not kept.
     pub(crate) keeps_more: bool,
+    histories: BTreeMap<Name, HistoryHead>,
 }
 
 #[derive(Clone, Default)]
@@ -97,7 +101,7 @@ impl Disk {
         Disk { unsynced: VecDeque::new(), ..self.clone() }
     }
 
-    fn commit(&mut self, writes: Vec<Write>) {
+    pub(crate) fn commit(&mut self, writes: Vec<Write>) {
         for write in writes {
             match write {
                 Write::Journal { position, batch } => {
@@ -115,6 +119,9 @@ impl Disk {
                 Write::Forget { incarnation } => {
                     self.zones.remove(&incarnation);
                 }
+                Write::History { entry, head } => {
+                    self.histories.insert(entry.zone.clone(), head);
+                }
                 Write::Facts(facts) => self.facts = facts,
             }
         }
@@ -126,7 +133,8 @@ impl Disk {
             checkpoint: zone.checkpoint.clone(),
             journal: zone.journal.iter().map(|(position, batch)| (*position, batch.clone())).collect(),
         });
-        Saved { facts: self.facts.clone(), zones: zones.collect() }
+        let histories = self.histories.iter().map(|(zone, head)| (zone.clone(), head.clone()));
+        Saved { facts: self.facts.clone(), zones: zones.collect(), histories: histories.collect() }
     }
 
     /// Which batches a node would have that started from this disk.
@@ -151,6 +159,7 @@ pub(crate) fn describe(writes: &[Write]) -> String {
             format!("{incarnation:?} whole {:?} @{position}, journal from {keep_from}", state.version())
         }
         Write::Forget { incarnation } => format!("{incarnation:?} gone"),
+        Write::History { entry, .. } => format!("history of {}", entry.zone),
         Write::Erase { incarnation, positions } => format!("{incarnation:?} without {positions:?}"),
         Write::Facts(facts) => format!("facts of generation {}", facts.generation),
     };

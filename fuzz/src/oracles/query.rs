@@ -32,9 +32,10 @@ const MIN_UDP: usize = 512;
 /// What a response may be shorter than its limit and still have been cut: room is kept for what the OPT record might say.
 const RESERVED: usize = 64;
 const FLAG_QR: u16 = 0x8000;
-/// Opcode, RD and CD come back as they were.
-const COPIED_FLAGS: u16 = 0x7910;
-const FLAG_Z: u16 = 0x0040;
+/// Opcode and RD come back as they were.
+const COPIED_FLAGS: u16 = 0x7900;
+/// RA, Z, AD and CD mean nothing in the response of a server that neither recurses nor validates.
+const CLEAR_FLAGS: u16 = 0x00f0;
 const NXDOMAIN: u16 = 3;
 const OPTION_PADDING: u16 = 12;
 /// RFC 8467 §4.1.
@@ -115,7 +116,7 @@ fn check_response(query: &[u8], message: &Message<'_>, context: &Context<'_>) {
     assert_eq!(message.id.to_be_bytes(), query[..2], "the id");
     assert_eq!(message.flags & FLAG_QR, FLAG_QR);
     assert_eq!(message.flags & COPIED_FLAGS, asked_flags & COPIED_FLAGS, "the flags that are copied");
-    assert_eq!(message.flags & FLAG_Z, 0);
+    assert_eq!(message.flags & CLEAR_FLAGS, 0);
     if let Some(question) = message.question {
         assert_eq!(question, &query[HEADER..HEADER + question.len()], "the question, its case too");
         assert_eq!(query[4..6], [0, 1]);
@@ -193,11 +194,12 @@ fn compare_with_stream(query: &[u8], message: &Message<'_>, context: &Context<'_
     }
     assert!(matches!(answer(zones(), query, &on_stream, &mut response), Outcome::Respond));
     let whole = Message::read(&response);
-    assert_eq!(message.rcode(), whole.rcode(), "the rcode over UDP and TCP");
     if message.is_truncated() {
+        // How it ends need not be known where a chain of aliases was cut.
         let limit = size_limit(query, message, context);
         assert!(response.len() + RESERVED > limit, "cut at {limit}, and {} bytes would do", response.len());
     } else {
+        assert_eq!(message.rcode(), whole.rcode(), "the rcode over UDP and TCP");
         assert_eq!(message.flags, whole.flags);
         assert_eq!(message.answers, whole.answers);
         // The zone's own name servers may be missing behind an answer.

@@ -84,7 +84,7 @@ impl World {
                 Ok(self.applied(&origin, true))
             }
             Command::Direct(_) => unreachable!("files are edited whole"),
-            Command::Import(_) | Command::Remember { .. } => {
+            Command::Import(_) | Command::Drop { .. } | Command::Remember { .. } => {
                 unreachable!("the files' zones are offered, not imported, by this layer")
             }
             Command::Delete { zone, .. } => {

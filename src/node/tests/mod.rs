@@ -188,7 +188,8 @@ fn writes(effects: Vec<Effect>) -> Vec<(PersistId, Vec<Write>)> {
         Effect::Persist { id, writes } => Some((id, writes)),
         _ => None,
     };
-    effects.into_iter().filter_map(write).collect()
+    let is_edit = |writes: &[Write]| !writes.iter().all(|write| matches!(write, Write::History { .. }));
+    effects.into_iter().filter_map(write).filter(|(_, writes)| is_edit(writes)).collect()
 }
 
 /// Sends edits of one zone while the first one is on its way to disk, and lets that one's write end.

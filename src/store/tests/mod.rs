@@ -2,6 +2,7 @@
 
 mod crash;
 mod disk;
+mod history;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
