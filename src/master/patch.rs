@@ -155,7 +155,9 @@ impl<'a> Walk<'a> {
     /// if the TTL is another than before.
     fn wanted_ttl(&mut self, record: &RecordEntry) -> u32 {
         if record.rtype == RecordType::SOA {
-            return self.target.soa.ttl.min(MAX_TTL);
+            // A repetition of the SOA may have another TTL, which counts for nothing and is none of an edit's business.
+            let stays = self.target.soa.ttl == self.file.content.soa.ttl;
+            return if stays { record.ttl } else { self.target.soa.ttl.min(MAX_TTL) };
         }
         self.wanted_ttl_of(&record.owner, record.rtype, record.ttl)
     }

@@ -95,6 +95,16 @@ fn an_unedited_file_is_not_touched() {
 }
 
 #[test]
+fn a_repeated_soa_under_another_ttl_is_not_touched_unless_it_is_edited() {
+    let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n$TTL 30\n@ SOA ns hm 1 2 3 4 5\nx A 192.0.2.1\n";
+    let file = read_all(&one(zone));
+    assert!(file.patch(file.content(), None).is_empty());
+    let new = patched(&one(zone), |content| content.soa.ttl = 90);
+    assert!(read_all(&new).patch(read_all(&new).content(), None).is_empty());
+    assert_eq!(read_all(&new).content().soa.ttl, 90);
+}
+
+#[test]
 fn the_serial_changes_in_its_column_and_comments_stay() {
     let new = patched(&one(ZONE), |content| content.soa.serial = 12345);
     assert_eq!(main_of(&new), ZONE.replace("7          ; serial", "12345      ; serial"));
