@@ -14,10 +14,12 @@
 //! | `POST /v1/zones/{origin}/records`, a [`RecordsRequest`] as JSON | [`Edited`]; status 202 if the wait was in vain |
 //! | `POST /v1/zones/{origin}/delete` | [`Deleted`] |
 //! | `POST /v1/zones/{origin}/approve`, `…/reject` | [`Decided`] |
+//! | `GET /v1/backup` | the store as it is at that moment, as `grapevine restore` reads it |
 //! | `GET /metrics` | Prometheus text |
 //!
 //! A refusal is `{"error": "…"}` with a fitting status.
 
+mod backup;
 mod client;
 mod error;
 mod exposition;
@@ -27,6 +29,7 @@ mod server;
 mod socket;
 mod wait;
 
+pub use backup::BackupRequest;
 pub use client::{Client, ClientError};
 pub use records::{Edited, RecordVerb, RecordsRequest, SpreadReport, WaitLevel};
 pub use report::{Decided, Deleted, Held, HeldDiagnostic, Process, SoaReport, Status, WaitReport, ZoneReport};

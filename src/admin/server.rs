@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::backup::{self, BackupRequest};
 use super::error::ApiError;
 use super::exposition;
 use super::records;
@@ -79,6 +80,8 @@ pub struct Admin {
     pub commands: mpsc::Sender<CommandRequest>,
     /// The zone files.
     pub files: FilesHandle,
+    /// Where wishes for a backup go.
+    pub backups: mpsc::Sender<BackupRequest>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The process's facts.
@@ -118,6 +121,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/zones/{origin}/records", post(records::edit).layer(DefaultBodyLimit::max(records::MAX_BODY)))
         .route("/v1/zones/{origin}/approve", post(approve))
         .route("/v1/zones/{origin}/reject", post(reject))
+        .route("/v1/backup", get(backup::backup))
         .route("/metrics", get(metrics))
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), limit))
@@ -253,6 +257,10 @@ async fn unknown() -> ApiError {
 impl Shared {
     pub(super) fn commands(&self) -> &mpsc::Sender<CommandRequest> {
         &self.admin.commands
+    }
+
+    pub(super) fn backups(&self) -> &mpsc::Sender<BackupRequest> {
+        &self.admin.backups
     }
 
     fn view(&self) -> Arc<View> {

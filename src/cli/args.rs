@@ -7,7 +7,7 @@ use std::panic::{self, UnwindSafe};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::{Exit, Failure};
-use super::{config, keygen, members, metrics, record, serve, settings, status, version};
+use super::{backup, config, keygen, members, metrics, record, serve, settings, status, version};
 use super::{zone_check, zone_decide, zone_delete, zone_wait, zones};
 use crate::admin::Decision;
 
@@ -32,6 +32,8 @@ enum Command {
     Zone(ZoneCommand),
     #[command(subcommand)]
     Record(record::RecordCommand),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Metrics(metrics::MetricsArgs),
     Version(version::VersionArgs),
 }
@@ -91,6 +93,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Zone(ZoneCommand::Approve(args)) => zone_decide::run(&args, Decision::Approve),
         Command::Zone(ZoneCommand::Reject(args)) => zone_decide::run(&args, Decision::Reject),
         Command::Record(command) => record::run(&command),
+        Command::Backup(args) => backup::back_up(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Metrics(args) => metrics::run(&args),
         Command::Version(args) => version::run(&args),
     }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableHandle};
 
 use super::rows::{CHUNKS, HEADS, JOURNAL, META, META_FORMAT};
-use super::{StoreError, commit, home, load};
+use super::{BackupError, Snapshot, StoreError, commit, home, load};
 use crate::replica::{Saved, Write};
 
 /// The format of the rows that this version writes. It rises when an older version could misread them.
 pub const FORMAT: u32 = 2;
 
 /// The file in the data directory.
-const FILE: &str = "grapevine.redb";
+pub(super) const FILE: &str = "grapevine.redb";
 
 /// Memory for redb's page cache. The replica holds the state in memory, so the store reads hardly ever: enough for the
 /// upper levels of its trees.
@@ -51,7 +51,16 @@ impl Store {
         }
         let database = home::patiently(|| opener(&path).map_err(|error| explain(&path, error)))?;
         check_format(&path, &database)?;
-        let saved = load::load(&path, &database)?;
+        let mut saved = load::load(&path, &database)?;
+        if home::is_copy(&path, &database)? {
+            tracing::warn!(
+                directory = %data_dir.display(),
+                "this data directory is a copy, or was moved from elsewhere: this node goes on as a new actor, so that \
+                 no edit of it is taken for one of the original"
+            );
+            saved.facts.actor = None;
+        }
+        home::settle(&path, &database, &saved.facts)?;
         Ok((Store { path, database: Some(database), opener, _claim: claim }, saved))
     }
 
@@ -80,6 +89,17 @@ impl Store {
                 Err(StoreError::Write { path, source })
             }
         }
+    }
+
+    /// The store as it is now, to be read while it is written to.
+    pub fn snapshot(&mut self) -> Result<Snapshot, BackupError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.reopen()?,
+        };
+        let snapshot = Snapshot::of(&database);
+        self.database = Some(database);
+        snapshot
     }
 
     fn reopen(&self) -> Result<Database, StoreError> {

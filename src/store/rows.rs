@@ -12,6 +12,9 @@ pub(super) const META_FORMAT: &str = "format";
 /// Row of [`META`]: [`crate::replica::Facts`].
 pub(super) const META_FACTS: &str = "facts";
 
+/// Row of [`META`]: which file this is, to tell a copy from the original.
+pub(super) const META_HOME: &str = "home";
+
 /// Batches by incarnation and position.
 pub(super) const JOURNAL: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("journal");
 /// [`CheckpointHead`]s by incarnation.

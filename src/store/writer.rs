@@ -5,9 +5,9 @@
 use std::io;
 use std::thread::JoinHandle;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::Store;
+use super::{BackupError, Snapshot, Store};
 use crate::replica::Write;
 
 /// Requests that may wait. With as many the disk is far behind, and the node is better told so than left to pile up
@@ -31,10 +31,18 @@ struct Request {
     writes: Vec<Write>,
 }
 
+/// Where a snapshot goes, or why there is none.
+type SnapshotReply = oneshot::Sender<Result<Snapshot, BackupError>>;
+
+enum Job {
+    Keep(Request),
+    Snapshot(SnapshotReply),
+}
+
 /// The way to the store's thread.
 #[derive(Debug)]
 pub struct Writer {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Job>,
     thread: JoinHandle<Store>,
 }
 
@@ -53,7 +61,12 @@ impl Writer {
     ///
     /// After an error nothing was kept and the store is gone: its thread has ended.
     pub async fn persist(&self, id: u64, writes: Vec<Write>) -> Result<(), StoreGone> {
-        self.requests.send(Request { id, writes }).await.map_err(|_| StoreGone)
+        self.requests.send(Job::Keep(Request { id, writes })).await.map_err(|_| StoreGone)
+    }
+
+    /// Asks for a snapshot with all earlier writes.
+    pub async fn snapshot(&self, reply: SnapshotReply) -> Result<(), StoreGone> {
+        self.requests.send(Job::Snapshot(reply)).await.map_err(|_| StoreGone)
     }
 
     /// Lets the thread finish what waits, and gives the store back. Blocks until then.
@@ -71,13 +84,24 @@ impl Writer {
 #[error("the store's thread has ended")]
 pub struct StoreGone;
 
-fn serve(mut store: Store, mut waiting: mpsc::Receiver<Request>, reports: &mpsc::UnboundedSender<Report>) -> Store {
-    let mut group = Vec::with_capacity(GROUP);
-    while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
+fn serve(mut store: Store, mut waiting: mpsc::Receiver<Job>, reports: &mpsc::UnboundedSender<Report>) -> Store {
+    let mut jobs = Vec::with_capacity(GROUP);
+    while waiting.blocking_recv_many(&mut jobs, GROUP) > 0 {
+        let (mut group, mut snapshots) = (Vec::new(), Vec::new());
+        for job in jobs.drain(..) {
+            match job {
+                Job::Keep(request) => group.push(request),
+                Job::Snapshot(reply) => snapshots.push(reply),
+            }
+        }
         let results = keep(&mut store, &group);
         for (request, result) in group.drain(..).zip(results) {
             // Nobody listens any more while the daemon stops: the writes are kept all the same.
             let _ = reports.send(Report { id: request.id, result });
+        }
+        for reply in snapshots {
+            // Nor does anybody who has hung up.
+            let _ = reply.send(store.snapshot());
         }
     }
     store
@@ -86,6 +110,9 @@ fn serve(mut store: Store, mut waiting: mpsc::Receiver<Request>, reports: &mpsc:
 /// Keeps a group of requests together, or, if that fails, each alone, so that a failure hits only what it must: on a
 /// full disk a small edit may still fit, and an entry that has lost its predecessor drags no other with it.
 fn keep(store: &mut Store, group: &[Request]) -> Vec<Result<(), String>> {
+    if group.is_empty() {
+        return Vec::new();
+    }
     let together: Vec<&[Write]> = group.iter().map(|request| request.writes.as_slice()).collect();
     let Err(error) = store.commit(&together) else {
         return vec![Ok(()); group.len()];

@@ -128,7 +128,9 @@ pub(crate) fn admin(zones: Vec<ZoneView>) -> (Admin, Ends) {
     let (held, held_out) = watch::channel(Arc::new(Vec::new()));
     let (commands_in, commands) = mpsc::channel(4);
     let (requests, decisions) = mpsc::channel(4);
+    let (backups, _) = mpsc::channel(1);
     let admin = Admin {
+        backups,
         view: view_out,
         zones: Arc::new(ArcSwap::from_pointee(zone_set())),
         commands: commands_in,

@@ -1,6 +1,8 @@
 //! Real processes of the `grapevine` binary on real sockets and files, as people start, edit, ask and kill them.
 
+mod backups;
 mod client;
+mod clocks;
 mod cluster;
 mod crashes;
 mod forms;
