@@ -60,6 +60,6 @@ fn changes(command: &Command) -> usize {
         Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.changes.len(),
         Command::Create { content, .. } => content.record_count(),
         Command::Import(contents) => contents.iter().map(ZoneContent::record_count).sum(),
-        Command::Delete { .. } => 0,
+        Command::Delete { .. } | Command::Remember { .. } => 0,
     }
 }

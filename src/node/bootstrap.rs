@@ -77,6 +77,7 @@ impl Node {
         if !unknown.is_empty() {
             self.enqueue(None, Command::Import(unknown), now);
         }
+        self.make_wanted(now);
         self.publish();
     }
 

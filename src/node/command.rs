@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::node::Node;
 use super::{Applied, Command, CommandError, DirectEdit, Edit, EditOrigin, Effect, Now, Source, Ticket};
-use crate::replica::{Batch, EditError, EditRequest, StageError, Staged, catalog_name};
+use crate::replica::{Batch, EditError, EditRequest, StageError, Staged, Wanted, catalog_name};
 use crate::zone::{Name, ZoneContent};
 
 impl Command {
@@ -15,7 +15,7 @@ impl Command {
             Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.zone.clone(),
             Command::Create { content, .. } => content.origin.clone(),
             Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
-            Command::Delete { zone, .. } => zone.clone(),
+            Command::Delete { zone, .. } | Command::Remember { zone, .. } => zone.clone(),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Node {
                     let room = sorted.creations.len() < MAX_GROUP && !sorted.creations.contains_key(&zone);
                     room && catalog_is_free && edits.is_none()
                 }
-                Command::Import(_) | Command::Delete { .. } => {
+                Command::Import(_) | Command::Delete { .. } | Command::Remember { .. } => {
                     catalog_is_free && sorted.creations.is_empty() && edits.is_none()
                 }
             };
@@ -180,11 +180,33 @@ impl Node {
                 let source = self.signed(source);
                 self.replica.stage_delete(zone, &source, actor, now.wall_ms)
             }
+            Command::Remember { zone, serial } => {
+                let source = self.signed(&Source::new(EditOrigin::System));
+                self.replica.stage_remember(zone, *serial, &source, actor, now.wall_ms)
+            }
             Command::Edit(_) | Command::Direct(_) | Command::Create { .. } => return,
         };
         match staged {
             Ok(staged) => self.persist_staged(vec![(ticket, zone, true)], staged),
             Err(error) => self.done(ticket, Err(refusal(error, &zone))),
+        }
+    }
+
+    /// Makes the edits that the replica needs of this node, such as a serial raised above that of an earlier life.
+    pub(super) fn make_wanted(&mut self, now: Now) {
+        if !self.bootstrap.is_done() {
+            return;
+        }
+        for wanted in self.replica.take_wanted() {
+            let command = match wanted {
+                Wanted::Remember { zone, serial } => Command::Remember { zone, serial },
+                Wanted::Raise { zone, serial } => {
+                    let note = "serial raised above that of the zone's other life".to_owned();
+                    let source = Source { note, ..Source::new(EditOrigin::System) };
+                    Command::Edit(Edit { zone, changes: Vec::new(), serial: Some(serial), source })
+                }
+            };
+            self.enqueue(None, command, now);
         }
     }
 

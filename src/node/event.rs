@@ -175,6 +175,13 @@ pub enum Command {
     },
     /// Make several zones at once, all or none: what a node brings into a cluster.
     Import(Vec<ZoneContent>),
+    /// Note in the catalog that a deleted zone had come to this serial; the node itself asks for it.
+    Remember {
+        /// The zone's origin.
+        zone: Name,
+        /// The last serial here, 64 bits.
+        serial: u64,
+    },
     /// Delete a zone on every node.
     Delete {
         /// Its origin.

@@ -187,6 +187,7 @@ impl Node {
         self.publish();
         self.persist_facts();
         self.with_membership(now, |membership, clock, out| membership.start(clock, out));
+        self.make_wanted(now);
         let first = ANTI_ENTROPY.mul_f64(self.rng.random::<f64>());
         self.arm(now.mono + first, Timer::AntiEntropy);
         if !self.bootstrap.is_done() {

@@ -62,6 +62,7 @@ impl Node {
         {
             self.ask(from, now);
         }
+        self.make_wanted(now);
     }
 
     /// Tells that a serial stood for two contents.
@@ -186,6 +187,10 @@ impl Node {
             self.ask(peer, now);
         }
         self.tell(false);
+        if self.bootstrap.is_done() && self.replica.is_unsettled() {
+            let changed = self.replica.review();
+            self.on_changed(changed, None, now);
+        }
     }
 
     /// Answers what a peer asks over a stream.

@@ -73,7 +73,7 @@ impl Catalog {
     pub fn read(state: &ZoneState) -> Catalog {
         let mut catalog = Catalog::default();
         for (owner, sets) in &state.owners {
-            for (&rtype, set) in sets {
+            for (rtype, set) in sets.iter() {
                 for record in &set.records {
                     catalog.take_in(owner, rtype, &record.rdata);
                 }

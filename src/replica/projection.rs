@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::Stamp;
-use super::state::{LiveRecord, OwnerState, RrsetState, ZoneState};
+use super::owner_state::OwnerState;
+use super::state::{LiveRecord, RrsetState, ZoneState};
 use crate::zone::{Name, Rdata, RecordType, Rrset, rdata};
 
 /// What one owner serves.
@@ -20,12 +21,12 @@ pub(super) struct Projected {
 impl ZoneState {
     /// What `owner` serves, the SOA apart.
     pub(super) fn project(&self, owner: &Name) -> Projected {
-        let none = OwnerState::new();
+        let none = OwnerState::default();
         let live = self.owners.get(owner).unwrap_or(&none);
         let apex = *owner == self.zone;
         let cname_rules = !apex && cname_is_newest(live);
         let mut projected = Projected::default();
-        for (&rtype, rrset) in live {
+        for (rtype, rrset) in live.iter() {
             let ruled_out = match rtype {
                 RecordType::CNAME => !cname_rules,
                 _ => cname_rules && !rtype.may_accompany_cname(),
@@ -50,7 +51,7 @@ impl ZoneState {
         let mut found = Vec::new();
         for (owner, live) in &self.owners {
             let served = self.project(owner).rrsets;
-            for (&rtype, rrset) in live {
+            for (rtype, rrset) in live.iter() {
                 let set = served.iter().find(|set| set.rtype == rtype);
                 let hidden = rrset
                     .records
@@ -66,11 +67,10 @@ impl ZoneState {
 
 /// Whether a live CNAME is newer than all that may not stand beside it (RFC 1034 §3.6.2).
 fn cname_is_newest(live: &OwnerState) -> bool {
-    let newest_of = |rtype: &RecordType| live.get(rtype).and_then(newest_stamp);
-    let Some(cname) = newest_of(&RecordType::CNAME) else { return false };
-    live.keys()
-        .filter(|rtype| **rtype != RecordType::CNAME && !rtype.may_accompany_cname())
-        .filter_map(newest_of)
+    let Some(cname) = live.get(RecordType::CNAME).and_then(newest_stamp) else { return false };
+    live.iter()
+        .filter(|(rtype, _)| *rtype != RecordType::CNAME && !rtype.may_accompany_cname())
+        .filter_map(|(_, rrset)| newest_stamp(rrset))
         .all(|other| cname > other)
 }
 

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::digest::Accumulator;
+use super::lives::Wanted;
 use super::state::ZoneState;
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
     Batch, Catalog, Digest, Dot, EditError, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
     catalog_genesis, catalog_name,
 };
-use crate::zone::{Name, RecordType, ZoneContent, ZoneSet};
+use crate::zone::{Name, RecordType, Zone, ZoneContent, ZoneSet};
 
 /// All zones of one node.
 #[derive(Clone, Debug)]
@@ -21,8 +22,17 @@ pub struct Replica {
     catalog: ZoneReplica,
     catalog_id: IncarnationId,
     listed: Catalog,
-    zones: BTreeMap<IncarnationId, ZoneReplica>,
-    served: Arc<ZoneSet>,
+    pub(super) zones: BTreeMap<IncarnationId, ZoneReplica>,
+    /// Lives that are not listed any more, until their serials are safe.
+    pub(super) retired: BTreeMap<IncarnationId, ZoneReplica>,
+    pub(super) served: Arc<ZoneSet>,
+    /// Which life of each name is served.
+    pub(super) in_service: BTreeMap<Name, IncarnationId>,
+    /// Names of which a new life waits until its serial is high enough.
+    pub(super) waiting: BTreeSet<Name>,
+    pub(super) wanted: BTreeSet<Wanted>,
+    /// What loading found to forget.
+    leftover: Vec<Write>,
     /// What each incarnation contributes to the root.
     prints: BTreeMap<IncarnationId, [u8; 40]>,
     root: Accumulator,
@@ -103,10 +113,23 @@ impl Replica {
         let times = zones.values().chain([&catalog]).map(|zone| zone.state().newest_hlc());
         let hlc = times.filter(|hlc| hlc.wall_ms() < MAX_SANE_WALL_MS).max().unwrap_or_default();
         let listed = Catalog::read(catalog.state());
-        let served = Arc::default();
-        let (prints, root, staged) = (BTreeMap::new(), Accumulator::default(), BTreeMap::new());
-        let mut replica = Replica { catalog, catalog_id, listed, zones, served, prints, root, staged, hlc };
-        replica.reread_catalog();
+        let mut replica = Replica {
+            catalog,
+            catalog_id,
+            listed,
+            zones,
+            retired: BTreeMap::new(),
+            served: Arc::default(),
+            in_service: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            wanted: BTreeSet::new(),
+            leftover: Vec::new(),
+            prints: BTreeMap::new(),
+            root: Accumulator::default(),
+            staged: BTreeMap::new(),
+            hlc,
+        };
+        replica.leftover = replica.reread_catalog();
         let here: Vec<_> = replica.zones.keys().copied().chain([catalog_id]).collect();
         for incarnation in here {
             replica.reprint(incarnation);
@@ -148,16 +171,6 @@ impl Replica {
     /// Whether an incarnation belongs here: the catalog, or listed in it.
     pub fn wants(&self, incarnation: IncarnationId) -> bool {
         incarnation == self.catalog_id || self.listed.contains(incarnation)
-    }
-
-    /// Of several lives of a name the one that is served: the latest generation, of those the highest serial, of those
-    /// the highest id.
-    pub fn serving(&self, origin: &Name) -> Option<&ZoneReplica> {
-        self.listed
-            .of(origin)
-            .filter_map(|member| Some((member.generation, self.zones.get(&member.incarnation)?)))
-            .max_by_key(|(generation, zone)| (*generation, zone.state().serial(), zone.state().incarnation()))
-            .map(|(_, zone)| zone)
     }
 
     /// What peers compare, the catalog first.
@@ -296,34 +309,38 @@ impl Replica {
             let checkpoint = zone.checkpoint(in_flight);
             changed.writes.push(checkpoint);
         }
-        if incarnation == self.catalog_id {
-            for gone in self.reread_catalog() {
-                changed.writes.push(Write::Forget { incarnation: gone });
+        let forget = if incarnation == self.catalog_id {
+            self.reread_catalog()
+        } else {
+            match self.zones.get(&incarnation).map(|zone| zone.state().zone().clone()) {
+                Some(origin) => self.serve(&origin),
+                None => Vec::new(),
             }
-        } else if let Some(origin) = self.zones.get(&incarnation).map(|zone| zone.state().zone().clone())
-            && let Some(zone) = self.serving(&origin)
-        {
-            let zone = zone.snapshot().clone();
-            Arc::make_mut(&mut self.served).insert(zone);
-        }
+        };
+        changed.writes.append(&mut self.leftover);
+        changed.writes.extend(forget);
     }
 
-    /// Reads the catalog anew: zones no longer listed go, and the served set is built. Returns what went.
-    fn reread_catalog(&mut self) -> Vec<IncarnationId> {
+    /// Looks again at lives that could not be served or forgotten yet.
+    pub fn review(&mut self) -> Changed {
+        let writes = self.serve_all();
+        Changed { publish: true, writes, ..Changed::default() }
+    }
+
+    /// Reads the catalog anew: zones no longer listed retire, and the served set is built. Returns what is to be
+    /// forgotten.
+    fn reread_catalog(&mut self) -> Vec<Write> {
         self.listed = Catalog::read(self.catalog.state());
         let gone: Vec<_> = self.zones.keys().copied().filter(|id| !self.listed.contains(*id)).collect();
-        for incarnation in &gone {
-            self.zones.remove(incarnation);
-            self.reprint(*incarnation);
+        for incarnation in gone {
+            self.retired.extend(self.zones.remove(&incarnation).map(|zone| (incarnation, zone)));
+            self.reprint(incarnation);
         }
-        let origins: BTreeSet<&Name> = self.listed.members().map(|member| &member.origin).collect();
-        // A zone that was deleted and made anew is listed before its new life has arrived; until then the old one is
-        // served, rather than nothing.
-        let before = &self.served;
-        let serve = |origin| self.serving(origin).map(ZoneReplica::snapshot).or_else(|| before.get(origin)).cloned();
-        let zones = origins.into_iter().filter_map(serve);
-        self.served = Arc::new(ZoneSet::new(zones.chain([self.catalog.snapshot().clone()])));
-        gone
+        self.serve_all()
+    }
+
+    pub(super) fn catalog_snapshot(&self) -> &Arc<Zone> {
+        self.catalog.snapshot()
     }
 }
 

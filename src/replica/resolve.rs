@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::EditError;
+use super::owner_state::OwnerState;
 use super::state::ZoneState;
 use crate::zone::rdata::canonical;
 use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, coexistence};
@@ -96,7 +97,14 @@ impl Draft<'_> {
     fn types(&self, owner: &Name) -> BTreeSet<RecordType> {
         let all = (owner.clone(), RecordType(0))..=(owner.clone(), RecordType(u16::MAX));
         let drafted = self.rrsets.range(all).map(|(key, _)| key.1);
-        self.state.owners.get(owner).into_iter().flat_map(BTreeMap::keys).copied().chain(drafted).collect()
+        self.state
+            .owners
+            .get(owner)
+            .into_iter()
+            .flat_map(OwnerState::iter)
+            .map(|(rtype, _)| rtype)
+            .chain(drafted)
+            .collect()
     }
 
     /// How many records the owner has of a type after the edit.

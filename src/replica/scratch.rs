@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::digest::Accumulator;
 use super::edit::{EditError, EditRequest};
+use super::owner_state::OwnerState;
 use super::state::ZoneState;
 use super::{Batch, Dot, Hlc};
 use crate::zone::{Change, Name, NameMap, RecordType};
@@ -87,8 +88,8 @@ impl<'a> Scratch<'a> {
         if !self.copied.insert(owner.clone()) {
             return;
         }
-        for (rtype, rrset) in self.whole.owners.get(owner).into_iter().flatten() {
-            self.part.insert(owner, *rtype, rrset.clone());
+        for (rtype, rrset) in self.whole.owners.get(owner).into_iter().flat_map(OwnerState::iter) {
+            self.part.insert(owner, rtype, rrset.clone());
         }
     }
 }

@@ -154,13 +154,26 @@ impl Replica {
         self.stage_catalog(&request, actor, wall_ms)
     }
 
-    /// Stages one edit of the catalog.
-    pub(super) fn stage_catalog(
+    /// Stages a note that a deleted zone had come to this serial.
+    pub fn stage_remember(
         &mut self,
-        request: &EditRequest<'_>,
+        origin: &Name,
+        serial: u64,
+        source: &Source,
         actor: ActorId,
         wall_ms: u64,
     ) -> Result<Staged, StageError> {
+        if self.catalog().of(origin).next().is_some() {
+            return Err(StageError::ZoneExists);
+        }
+        let changes = self.catalog().delist(origin, self.stub_at(origin, serial));
+        let source = Source { note: format!("serial of deleted zone {origin}"), ..source.clone() };
+        let request = EditRequest { changes: &changes, serial: None, source: &source, by_steps: false };
+        self.stage_catalog(&request, actor, wall_ms)
+    }
+
+    /// Stages one edit of the catalog.
+    fn stage_catalog(&mut self, request: &EditRequest<'_>, actor: ActorId, wall_ms: u64) -> Result<Staged, StageError> {
         let mut group = self.stage(self.catalog_id(), std::slice::from_ref(request), actor, wall_ms)?;
         group.outcomes.pop().expect("one outcome for one edit")?;
         Ok(group.staged.unwrap_or_default())

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::digest::{Accumulator, Digest};
+use super::owner_state::OwnerState;
 use super::soa::SoaRegisters;
 use super::{Batch, Dot, Hlc, IncarnationId, Stamp, VersionVector};
 use crate::codec;
@@ -29,12 +30,9 @@ pub(super) struct LiveRecord {
 /// The live records of one owner and type, sorted by rdata, and the TTL writes that none has replaced, sorted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct RrsetState {
-    pub(super) records: Vec<LiveRecord>,
+    pub(super) records: SmallVec<[LiveRecord; 1]>,
     pub(super) ttls: SmallVec<[(Stamp, u32); 1]>,
 }
-
-/// What is live at one owner.
-pub(super) type OwnerState = BTreeMap<RecordType, RrsetState>;
 
 /// The state of one incarnation of a zone.
 #[derive(Clone, Debug)]
@@ -121,7 +119,8 @@ impl ZoneState {
     /// Loses what is live at an owner, as failing memory could make it.
     #[cfg(test)]
     pub(crate) fn lose_for_test(&mut self, owner: &Name) {
-        let types: Vec<RecordType> = self.owners.get(owner).into_iter().flatten().map(|(rtype, _)| *rtype).collect();
+        let types: Vec<RecordType> =
+            self.owners.get(owner).into_iter().flat_map(OwnerState::iter).map(|(rtype, _)| rtype).collect();
         types.into_iter().for_each(|rtype| drop(self.take(owner, rtype)));
     }
 
@@ -154,7 +153,7 @@ impl ZoneState {
     pub(super) fn recount(&mut self) -> bool {
         let mut accumulator = Accumulator::default();
         for (owner, sets) in &self.owners {
-            for (&rtype, rrset) in sets {
+            for (rtype, rrset) in sets.iter() {
                 rrset.for_each_entry(owner, rtype, |entry| accumulator.add(entry));
             }
         }
@@ -165,7 +164,7 @@ impl ZoneState {
 
     /// The latest time of any write that is live; this node's next edit must be later.
     pub fn newest_hlc(&self) -> Hlc {
-        let rrsets = self.owners.values().flat_map(BTreeMap::values);
+        let rrsets = self.owners.values().flat_map(OwnerState::iter).map(|(_, rrset)| rrset);
         let stamps = rrsets.flat_map(|rrset| {
             let records = rrset.records.iter().flat_map(|record| record.stamps.iter().map(|stamp| stamp.hlc));
             records.chain(rrset.ttls.iter().map(|(stamp, _)| stamp.hlc))
@@ -181,7 +180,7 @@ impl ZoneState {
     }
 
     pub(super) fn rrset(&self, owner: &Name, rtype: RecordType) -> Option<&RrsetState> {
-        self.owners.get(owner)?.get(&rtype)
+        self.owners.get(owner)?.get(rtype)
     }
 
     /// Applies a batch and returns the owners that it touched.
@@ -227,7 +226,7 @@ impl ZoneState {
     pub fn merge(&mut self, other: &ZoneState) {
         debug_assert_eq!(self.incarnation, other.incarnation);
         let keys = |state: &ZoneState| -> Vec<(Name, RecordType)> {
-            state.owners.iter().flat_map(|(owner, sets)| sets.keys().map(|rtype| (owner.clone(), *rtype))).collect()
+            state.owners.iter().flat_map(|(owner, sets)| sets.iter().map(|(rtype, _)| (owner.clone(), rtype))).collect()
         };
         let mut both = keys(self);
         both.extend(keys(other).into_iter().filter(|(owner, rtype)| self.rrset(owner, *rtype).is_none()));
@@ -253,7 +252,7 @@ impl ZoneState {
 
     fn take(&mut self, owner: &Name, rtype: RecordType) -> RrsetState {
         let Some(sets) = self.owners.get_mut(owner) else { return RrsetState::default() };
-        let rrset = sets.remove(&rtype).unwrap_or_default();
+        let rrset = sets.remove(rtype).unwrap_or_default();
         if sets.is_empty() {
             self.owners.remove(owner);
         }

@@ -59,7 +59,7 @@ impl ZoneState {
         let mut indices: HashMap<Stamp, u32> = HashMap::new();
         let mut bytes = 0;
         for (owner, sets) in &self.owners {
-            for (&rtype, rrset) in sets {
+            for (rtype, rrset) in sets.iter() {
                 if bytes > CHUNK_BYTES {
                     chunks.push(Chunk { header: None, stamps: Vec::new(), rrsets: Vec::new() });
                     indices.clear();

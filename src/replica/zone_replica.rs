@@ -248,9 +248,9 @@ impl ZoneReplica {
             let sets =
                 state.owners.iter().flat_map(|(owner, sets)| sets.iter().map(move |(rtype, set)| (owner, rtype, set)));
             sets.flat_map(|(owner, rtype, set)| {
-                set.records.iter().map(|record| RecordKey {
+                set.records.iter().map(move |record| RecordKey {
                     owner: owner.clone(),
-                    rtype: *rtype,
+                    rtype,
                     rdata: record.rdata.clone(),
                 })
             })

@@ -101,11 +101,16 @@ pub enum BackupError {
 }
 
 /// The store as it was at one moment, whatever is written to it meanwhile.
-pub struct Snapshot(ReadTransaction);
+pub struct Snapshot {
+    transaction: ReadTransaction,
+    /// The store, if nobody else keeps it open.
+    _store: Option<Store>,
+}
 
 impl Snapshot {
     pub(super) fn of(database: &Database) -> Result<Snapshot, BackupError> {
-        database.begin_read().map(Snapshot).map_err(|error| BackupError::Snapshot(Box::new(error.into())))
+        let transaction = database.begin_read().map_err(|error| BackupError::Snapshot(Box::new(error.into())))?;
+        Ok(Snapshot { transaction, _store: None })
     }
 
     /// Takes one of a store that no process has open.
@@ -113,7 +118,9 @@ impl Snapshot {
         let missing = |source| BackupError::File { action: "read", path: data_dir.to_owned(), source };
         // A store that is not there is not to be made.
         fs::metadata(data_dir.join(database::FILE)).map_err(missing)?;
-        Ok(Store::open(data_dir)?.0.snapshot()?)
+        let (mut store, _) = Store::open(data_dir)?;
+        let snapshot = store.snapshot()?;
+        Ok(Snapshot { _store: Some(store), ..snapshot })
     }
 
     /// Writes the backup, block by block.
@@ -138,7 +145,7 @@ impl Snapshot {
         blocks: &mut BlockWriter<'_>,
     ) -> Result<(), BackupError> {
         let failed = |error: redb::Error| BackupError::Snapshot(Box::new(error));
-        let table = self.0.open_table(definition).map_err(|error| failed(error.into()))?;
+        let table = self.transaction.open_table(definition).map_err(|error| failed(error.into()))?;
         for entry in table.iter().map_err(|error| failed(error.into()))? {
             let (key, value) = entry.map_err(|error| failed(error.into()))?;
             let (key, value) = (key.value(), value.value());

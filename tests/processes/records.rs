@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hickory_server::proto::rr::RecordType;
 
@@ -144,7 +146,8 @@ fn an_edit_that_was_acknowledged_survives_a_kill_at_any_moment() {
     let mut node = scene.serving_node("alone");
     let (mut acknowledged, mut last) = (Vec::new(), serial(&node));
     for round in 0..KILLS {
-        let data = node.data.clone();
+        let (data, count) = (node.data.clone(), Arc::new(AtomicU64::new(0)));
+        let done_so_far = count.clone();
         let editor = std::thread::spawn(move || {
             let mut done = Vec::new();
             for i in 0.. {
@@ -154,11 +157,13 @@ fn an_edit_that_was_acknowledged_survives_a_kill_at_any_moment() {
                     return done;
                 }
                 done.push(owner);
+                count.fetch_add(1, Ordering::Relaxed);
             }
             done
         });
-        // Between the start of the first edit and the middle of some later one.
-        std::thread::sleep(std::time::Duration::from_millis(20 + round * 37 % 200));
+        // Somewhere in the course of an edit that follows.
+        until("some edits to be made", || done_so_far.load(Ordering::Relaxed) > round % 3);
+        std::thread::sleep(std::time::Duration::from_millis(round * 7 % 50));
         node.kill();
         acknowledged.extend(editor.join().expect("it ends with the node"));
         node.start();

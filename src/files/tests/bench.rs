@@ -84,7 +84,9 @@ impl World {
                 Ok(self.applied(&origin, true))
             }
             Command::Direct(_) => unreachable!("files are edited whole"),
-            Command::Import(_) => unreachable!("the files' zones are offered, not imported, by this layer"),
+            Command::Import(_) | Command::Remember { .. } => {
+                unreachable!("the files' zones are offered, not imported, by this layer")
+            }
             Command::Delete { zone, .. } => {
                 let (_, serial) = self.zones.remove(&zone).ok_or(CommandError::NoSuchZone(zone.clone()))?;
                 self.deleted.insert(zone, serial);

@@ -156,3 +156,63 @@ fn a_serial_that_stood_for_two_contents_is_told() {
     let counts: Vec<u64> = mesh.nodes.iter().map(|node| node.view(at(1)).zones[0].ambiguous).collect();
     assert_eq!(counts, [1, 1, 1]);
 }
+
+fn delete(mesh: &mut Mesh, index: usize) {
+    let command = Command::Delete { zone: name("corp.example."), source: Source::new(EditOrigin::Api) };
+    mesh.handle(index, Event::Command { ticket: Ticket(100), command });
+}
+
+/// Cuts the first node off, edits the zone there many times, and does something else on the other side; then heals and
+/// checks at every step that no serial goes back.
+fn diverge(mesh: &mut Mesh, other_side: impl FnOnce(&mut Mesh)) {
+    mesh.pass(5_000);
+    mesh.cut = true;
+    for edit in 0..20 {
+        mesh.handle(0, Event::Command { ticket: Ticket(edit), command: add("corp.example.", &format!("n{edit}")) });
+    }
+    other_side(mesh);
+    mesh.pass(2_000);
+    mesh.cut = false;
+    let mut last = [None; 3];
+    for _ in 0..1_500 {
+        mesh.pass(100);
+        for (index, last) in last.iter_mut().enumerate() {
+            let serial = mesh.serial(index);
+            if let (Some(before), Some(now)) = (*last, serial) {
+                assert!(now >= before, "node {index} went from serial {before} back to {now}");
+            }
+            *last = serial.or(*last);
+        }
+    }
+    let roots = mesh.roots();
+    assert_eq!((roots[0], roots[1]), (roots[1], roots[2]));
+}
+
+#[test]
+fn a_zone_made_anew_elsewhere_takes_over_above_the_old_ones_serial() {
+    let mut mesh = Mesh::new(3);
+    diverge(&mut mesh, |mesh| {
+        delete(mesh, 1);
+        let command = Command::Create { content: content("corp.example."), source: Source::new(EditOrigin::File) };
+        mesh.handle(1, Event::Command { ticket: Ticket(101), command });
+    });
+    let zone = mesh.nodes[0].served().get(&name("corp.example.")).cloned().expect("the new life");
+    assert_eq!(zone.record_count(), 2, "nothing of the old life returns");
+    assert!(zone.soa().serial > 21, "serial {}", zone.soa().serial);
+}
+
+#[test]
+fn a_zone_deleted_elsewhere_leaves_the_highest_serial_that_any_node_served() {
+    let mut mesh = Mesh::new(3);
+    diverge(&mut mesh, |mesh| delete(mesh, 1));
+    let stubs: Vec<u64> = mesh
+        .nodes
+        .iter()
+        .map(|node| node.replica().catalog().stub(&name("corp.example.")).expect("a stub").serial)
+        .collect();
+    assert_eq!(stubs, [21; 3]);
+    let command = Command::Create { content: content("corp.example."), source: Source::new(EditOrigin::File) };
+    mesh.handle(2, Event::Command { ticket: Ticket(102), command });
+    mesh.pass(2_000);
+    assert_eq!([0, 1, 2].map(|index| mesh.serial(index)), [Some(22); 3]);
+}

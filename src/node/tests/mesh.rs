@@ -11,6 +11,8 @@ pub(super) struct Mesh {
     pub(super) requests: Vec<(usize, Request)>,
     /// How many more requests for chunks are answered; the others fail.
     pub(super) chunks_left: usize,
+    /// Whether the first node and the others do not hear each other.
+    pub(super) cut: bool,
     ms: u64,
     inbound: u64,
 }
@@ -27,6 +29,7 @@ impl Mesh {
             reports: Vec::new(),
             requests: Vec::new(),
             chunks_left: usize::MAX,
+            cut: false,
             ms: 1,
             inbound: 0,
         };
@@ -64,7 +67,7 @@ impl Mesh {
                 match effect {
                     Effect::Persist { id, .. } => queue.push_back((index, Event::Persisted { id, result: Ok(()) })),
                     Effect::SendDatagram { to, payload } => {
-                        if let Some(target) = self.index_of(to) {
+                        if let Some(target) = self.index_of(to).filter(|target| self.reaches(index, *target)) {
                             queue.push_back((target, Event::Datagram { from: addr(index), payload }));
                         }
                     }
@@ -73,6 +76,7 @@ impl Mesh {
                         let is_chunk = matches!(request, Request::Chunk { .. });
                         self.requests.push((index, request));
                         let target = self.index_of(to).filter(|_| !is_chunk || self.chunks_left > 0);
+                        let target = target.filter(|target| self.reaches(index, *target));
                         let Some(target) = target else {
                             let result = Err("cut".to_owned());
                             queue.push_back((index, Event::Response { id, result }));
@@ -109,6 +113,14 @@ impl Mesh {
 
     pub(super) fn roots(&self) -> Vec<crate::replica::Digest> {
         self.nodes.iter().map(|node| node.replica().root()).collect()
+    }
+
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        !self.cut || (from == 0) == (to == 0)
+    }
+
+    pub(super) fn serial(&self, index: usize) -> Option<u32> {
+        Some(self.nodes[index].served().get(&name("corp.example."))?.soa().serial)
     }
 
     fn index_of(&self, to: std::net::SocketAddr) -> Option<usize> {

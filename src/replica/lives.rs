@@ -1,0 +1,136 @@
+//! Which life of a zone is served, and that its serial never goes back when another one takes over.
+//!
+//! A name can have several lives: two sides of a partition made it with different contents, or one side deleted it and
+//! made it anew while the other went on editing. All nodes come to serve the same one, but those that served another
+//! may have served it under a higher serial. Such a node goes on with what it serves until it has raised the serial of
+//! the new life above it, by an edit like any other. In the same way it notes the serial of a life that was deleted
+//! elsewhere, if it had come further here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{IncarnationId, Replica, Stub, Write, ZoneReplica};
+use crate::zone::{Name, Zone, ZoneSet, serial_gt, served_serial};
+
+/// An edit that the replica needs this node to make.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Wanted {
+    /// The serial of the zone's new life must rise to this, before it can be served here.
+    Raise {
+        /// The zone.
+        zone: Name,
+        /// The serial that it needs at least.
+        serial: u32,
+    },
+    /// A deleted zone had come further here than its stub says.
+    Remember {
+        /// The zone.
+        zone: Name,
+        /// The last serial here.
+        serial: u64,
+    },
+}
+
+impl Replica {
+    /// Of several lives of a name the one that all nodes come to serve: the latest generation, of those the highest
+    /// serial, of those the highest id.
+    pub fn serving(&self, origin: &Name) -> Option<&ZoneReplica> {
+        self.catalog()
+            .of(origin)
+            .filter_map(|member| Some((member.generation, self.zones.get(&member.incarnation)?)))
+            .max_by_key(|(generation, zone)| (*generation, zone.state().serial(), zone.state().incarnation()))
+            .map(|(_, zone)| zone)
+    }
+
+    /// The edits that are needed of this node, each once.
+    pub fn take_wanted(&mut self) -> BTreeSet<Wanted> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Whether some life waits for an edit that is needed of this node.
+    pub fn is_unsettled(&self) -> bool {
+        !self.retired.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// Serves the right life of a name. Returns what is then to be forgotten.
+    pub(super) fn serve(&mut self, origin: &Name) -> Vec<Write> {
+        if let Some(zone) = self.choose(origin) {
+            Arc::make_mut(&mut self.served).insert(zone);
+        }
+        self.settle()
+    }
+
+    /// Serves the right life of each name that the catalog lists. Returns what is then to be forgotten.
+    pub(super) fn serve_all(&mut self) -> Vec<Write> {
+        let origins: BTreeSet<Name> = self.catalog().members().map(|member| member.origin.clone()).collect();
+        self.in_service.retain(|origin, _| origins.contains(origin));
+        self.waiting.retain(|origin| origins.contains(origin));
+        let mut zones: Vec<Arc<Zone>> = origins.iter().filter_map(|origin| self.choose(origin)).collect();
+        zones.push(self.catalog_snapshot().clone());
+        self.served = Arc::new(ZoneSet::new(zones));
+        self.settle()
+    }
+
+    /// What to serve of a name: the life that all come to serve, or what is served until that one may take over.
+    fn choose(&mut self, origin: &Name) -> Option<Arc<Zone>> {
+        let before = self.served.get(origin).cloned();
+        let Some(next) = self.serving(origin) else {
+            // Listed, but not here yet: the old life is served, rather than nothing.
+            return before.or_else(|| self.highest_other(origin, None).map(|zone| zone.snapshot().clone()));
+        };
+        let (id, snapshot) = (next.state().incarnation(), next.snapshot().clone());
+        if self.in_service.get(origin) != Some(&id)
+            && let Some(other) = self.highest_other(origin, Some(id))
+        {
+            let (now, last) = (snapshot.soa().serial, served_serial(other.state().serial()));
+            let wanted = last.wrapping_add(1);
+            // Half the number space apart there is no higher and lower (RFC 1982 §3.2).
+            if !serial_gt(now, last) && serial_gt(wanted, now) {
+                let meanwhile = before.unwrap_or_else(|| other.snapshot().clone());
+                self.wanted.insert(Wanted::Raise { zone: origin.clone(), serial: wanted });
+                self.waiting.insert(origin.clone());
+                return Some(meanwhile);
+            }
+        }
+        self.waiting.remove(origin);
+        self.in_service.insert(origin.clone(), id);
+        Some(snapshot)
+    }
+
+    /// Of the lives of a name that are here, all but one, that with the highest serial.
+    fn highest_other(&self, origin: &Name, but: Option<IncarnationId>) -> Option<&ZoneReplica> {
+        let listed = self.catalog().of(origin).filter_map(|member| self.zones.get(&member.incarnation));
+        let retired = self.retired.values().filter(|zone| zone.state().zone() == origin);
+        let others = listed.chain(retired).filter(|zone| Some(zone.state().incarnation()) != but);
+        others.max_by_key(|zone| zone.state().serial())
+    }
+
+    /// Drops the lives that are not listed any more and whose serial is safe: the next life is served above it, or the
+    /// catalog remembers it.
+    fn settle(&mut self) -> Vec<Write> {
+        let mut gone = Vec::new();
+        for (incarnation, zone) in &self.retired {
+            let (origin, serial) = (zone.state().zone(), zone.state().serial());
+            let listed = self.catalog().of(origin).next().is_some();
+            let safe = match self.in_service.get(origin) {
+                Some(id) => self.catalog().contains(*id),
+                None => !listed && self.catalog().stub(origin).is_some_and(|stub| stub.serial >= serial),
+            };
+            if safe {
+                gone.push(*incarnation);
+            } else if !listed {
+                self.wanted.insert(Wanted::Remember { zone: origin.clone(), serial });
+            }
+        }
+        for incarnation in &gone {
+            self.retired.remove(incarnation);
+        }
+        gone.into_iter().map(|incarnation| Write::Forget { incarnation }).collect()
+    }
+
+    /// What the catalog should remember of a deleted zone that had come to `serial` here.
+    pub(super) fn stub_at(&self, origin: &Name, serial: u64) -> Stub {
+        let known = self.catalog().stub(origin).unwrap_or(Stub { generation: 1, serial });
+        Stub { serial: serial.max(known.serial), ..known }
+    }
+}
