@@ -4,15 +4,18 @@
 //! all. It is written from a snapshot of the database, so edits go on meanwhile. Whoever restores it makes a new store:
 //! with the same zones, but with an actor of its own, for the old one's numbers may have been used since.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use redb::backends::InMemoryBackend;
-use redb::{Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, Value};
+use redb::{
+    Builder, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, Value, WriteTransaction,
+};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{CHUNKS, HEADS, JOURNAL, META, META_FACTS, META_FORMAT, META_HOME, RowKey};
+use super::rows::{ForEachTable, META, META_FACTS, META_HOME, RowKey, for_each_table};
 use super::{FORMAT, Store, StoreError, database, home, load};
 use crate::codec;
 use crate::replica::{Facts, Replica};
@@ -128,21 +131,27 @@ impl Snapshot {
         let mut blocks = BlockWriter { out, hasher: blake3::Hasher::new() };
         blocks.put(MAGIC)?;
         blocks.block(&codec::encode(head))?;
-        self.table(0, META, &mut blocks)?;
-        self.table(1, JOURNAL, &mut blocks)?;
-        self.table(2, HEADS, &mut blocks)?;
-        self.table(3, CHUNKS, &mut blocks)?;
+        for_each_table(&mut CopyOut { transaction: &self.transaction, blocks: &mut blocks })?;
         blocks.put(&0_u32.to_be_bytes())?;
         let hash = blocks.hasher.finalize();
         blocks.out.write_all(hash.as_bytes())?;
         Ok(blocks.out.flush()?)
     }
+}
+
+/// Writes the rows of tables into a backup.
+struct CopyOut<'a, 'o> {
+    transaction: &'a ReadTransaction,
+    blocks: &'a mut BlockWriter<'o>,
+}
+
+impl ForEachTable for CopyOut<'_, '_> {
+    type Error = BackupError;
 
     fn table<K: Key + 'static, V: Value + 'static>(
-        &self,
+        &mut self,
         tag: u8,
-        definition: TableDefinition<'_, K, V>,
-        blocks: &mut BlockWriter<'_>,
+        definition: TableDefinition<'static, K, V>,
     ) -> Result<(), BackupError> {
         let failed = |error: redb::Error| BackupError::Snapshot(Box::new(error));
         let table = self.transaction.open_table(definition).map_err(|error| failed(error.into()))?;
@@ -150,7 +159,11 @@ impl Snapshot {
             let (key, value) = entry.map_err(|error| failed(error.into()))?;
             let (key, value) = (key.value(), value.value());
             let (key, value) = (K::as_bytes(&key), V::as_bytes(&value));
-            blocks.block(&codec::encode(&Row { tag, key: key.as_ref().to_vec(), value: value.as_ref().to_vec() }))?;
+            self.blocks.block(&codec::encode(&Row {
+                tag,
+                key: key.as_ref().to_vec(),
+                value: value.as_ref().to_vec(),
+            }))?;
         }
         Ok(())
     }
@@ -270,10 +283,10 @@ fn fill(path: &Path, database: &Database) -> Result<BackupHead, BackupError> {
     if head.format != FORMAT {
         return Err(BackupError::Foreign { path: path.to_owned() });
     }
-    let mut rows = Vec::new();
+    let mut rows: BTreeMap<u8, Vec<Row>> = BTreeMap::new();
     while let Some(block) = blocks.block()? {
         let row: Row = codec::decode_own(&block).map_err(|error| blocks.damaged(&error.to_string()))?;
-        rows.push(row);
+        rows.entry(row.tag).or_default().push(row);
     }
     // Only what is proved whole is taken for rows of tables.
     blocks.prove()?;
@@ -281,31 +294,33 @@ fn fill(path: &Path, database: &Database) -> Result<BackupHead, BackupError> {
     Ok(head)
 }
 
-fn insert(database: &Database, rows: &[Row]) -> Result<(), redb::Error> {
+fn insert(database: &Database, rows: &BTreeMap<u8, Vec<Row>>) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    {
-        let mut meta = transaction.open_table(META)?;
-        let mut journal = transaction.open_table(JOURNAL)?;
-        let mut heads = transaction.open_table(HEADS)?;
-        let mut chunks = transaction.open_table(CHUNKS)?;
-        for row in rows {
-            match row.tag {
-                0 => put(&mut meta, row)?,
-                1 => put(&mut journal, row)?,
-                2 => put(&mut heads, row)?,
-                3 => put(&mut chunks, row)?,
-                // Of a later version, which would have raised the format if it mattered.
-                _ => {}
-            }
-        }
-        debug_assert!(meta.get(META_FORMAT)?.is_some() || rows.is_empty());
-    }
+    for_each_table(&mut CopyIn { transaction: &transaction, rows })?;
     Ok(transaction.commit()?)
 }
 
-fn put<K: Key + 'static, V: Value + 'static>(table: &mut redb::Table<'_, K, V>, row: &Row) -> Result<(), redb::Error> {
-    table.insert(K::from_bytes(&row.key), V::from_bytes(&row.value))?;
-    Ok(())
+/// Makes the tables, and the rows of a backup in them.
+struct CopyIn<'a> {
+    transaction: &'a WriteTransaction,
+    /// By the number of their table.
+    rows: &'a BTreeMap<u8, Vec<Row>>,
+}
+
+impl ForEachTable for CopyIn<'_> {
+    type Error = redb::Error;
+
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        tag: u8,
+        definition: TableDefinition<'static, K, V>,
+    ) -> Result<(), redb::Error> {
+        let mut table = self.transaction.open_table(definition)?;
+        for row in self.rows.get(&tag).into_iter().flatten() {
+            table.insert(K::from_bytes(&row.key), V::from_bytes(&row.value))?;
+        }
+        Ok(())
+    }
 }
 
 struct BlockReader<'p> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::replica::IncarnationId;
 
 /// Facts about the store and the node: a few named rows. Later versions may add rows without a new format.
-pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("grapevine");
+pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("grapevine");
 /// Row of [`META`]: the format, a big-endian `u32`. Unsealed, so that every version can read it.
 pub(super) const META_FORMAT: &str = "format";
 /// Row of [`META`]: [`crate::replica::Facts`].
@@ -16,11 +16,34 @@ pub(super) const META_FACTS: &str = "facts";
 pub(super) const META_HOME: &str = "home";
 
 /// Batches by incarnation and position.
-pub(super) const JOURNAL: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("journal");
+pub(super) const JOURNAL: TableDefinition<'static, (&'static [u8; 16], u64), &'static [u8]> =
+    TableDefinition::new("journal");
 /// [`CheckpointHead`]s by incarnation.
-pub(super) const HEADS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("checkpoint heads");
+pub(super) const HEADS: TableDefinition<'static, &'static [u8; 16], &'static [u8]> =
+    TableDefinition::new("checkpoint heads");
 /// The chunks of checkpoints, by incarnation and index.
-pub(super) const CHUNKS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("checkpoint chunks");
+pub(super) const CHUNKS: TableDefinition<'static, (&'static [u8; 16], u64), &'static [u8]> =
+    TableDefinition::new("checkpoint chunks");
+
+/// Something to be done with every table.
+pub(super) trait ForEachTable {
+    /// How it fails.
+    type Error;
+    /// Does it with one. The number names the table in backups and never changes.
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &mut self,
+        number: u8,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<(), Self::Error>;
+}
+
+/// All tables of a store: who adds one adds it here, so that backups contain it.
+pub(super) fn for_each_table<D: ForEachTable>(done: &mut D) -> Result<(), D::Error> {
+    done.table(0, META)?;
+    done.table(1, JOURNAL)?;
+    done.table(2, HEADS)?;
+    done.table(3, CHUNKS)
+}
 
 /// What is known of a checkpoint apart from its chunks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
