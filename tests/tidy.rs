@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The command line runs the daemon and asks it, checks files, makes keys and prints what it is told of a node. It has no
 /// business with the rest of files, of gossip and of the node.
-const CLI_SEES: [&str; 18] = [
+const CLI_SEES: [&str; 19] = [
     "daemon",
     "config",
     "admin",
@@ -61,6 +61,7 @@ const CLI_SEES: [&str; 18] = [
     "store::BackupHead",
     "store::BackupZone",
     "store::Snapshot",
+    "files::read_text",
     "gossip::ClusterKey",
     "gossip::Keyring",
     "gossip::KeyError",

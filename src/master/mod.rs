@@ -24,7 +24,7 @@ mod splice;
 mod ttl;
 mod zone_file;
 
-pub use diagnostic::{Diagnostic, Level, MAX_SOURCE_LINE};
+pub use diagnostic::{Diagnostic, Level};
 pub use edit_lines::{EditLines, Verb};
 pub use marker::Marker;
 pub use rdata::{RdataTextError, parse_rdata, rdata_to_text, record_to_text};

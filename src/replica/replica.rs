@@ -38,6 +38,8 @@ pub struct Replica {
     root: Accumulator,
     /// Incarnations with staged edits, and the lowest journal position that these will have.
     pub(super) staged: BTreeMap<IncarnationId, u64>,
+    /// Of these, the ones that were taken out of the catalog while the edits were on their way to disk.
+    pub(super) overtaken: BTreeSet<IncarnationId>,
     pub(super) hlc: Hlc,
 }
 
@@ -81,6 +83,17 @@ impl Changed {
             self.writes.push(Write::Journal { position, batch: batch.clone() });
             self.news.push(batch);
         }
+    }
+
+    /// What comes of one more change.
+    pub(super) fn append(&mut self, next: Changed) {
+        self.writes.extend(next.writes);
+        self.news.extend(next.news);
+        self.publish |= next.publish;
+        self.incomplete |= next.incomplete;
+        self.alarms.extend(next.alarms);
+        self.point = next.point.or(self.point.take());
+        self.ambiguous.extend(next.ambiguous);
     }
 }
 
@@ -127,6 +140,7 @@ impl Replica {
             prints: BTreeMap::new(),
             root: Accumulator::default(),
             staged: BTreeMap::new(),
+            overtaken: BTreeSet::new(),
             hlc,
         };
         replica.leftover = replica.reread_catalog();
@@ -333,6 +347,9 @@ impl Replica {
         self.listed = Catalog::read(self.catalog.state());
         let gone: Vec<_> = self.zones.keys().copied().filter(|id| !self.listed.contains(*id)).collect();
         for incarnation in gone {
+            if self.staged.contains_key(&incarnation) {
+                self.overtaken.insert(incarnation);
+            }
             self.retired.extend(self.zones.remove(&incarnation).map(|zone| (incarnation, zone)));
             self.reprint(incarnation);
         }

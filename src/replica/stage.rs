@@ -193,6 +193,11 @@ impl Replica {
         let mut hlc = self.hlc;
         let zone = self.get_mut(incarnation).ok_or(StageError::NoSuchZone)?;
         let mut dot = zone.next_dot(actor);
+        if dot.seq != zone.state().version().get(actor) + 1 {
+            // An edit of this node was kept before what it builds on, and then the machine went down. The next one builds
+            // on it in turn, so it has to wait until the cause comes again.
+            return Err(StageError::Busy);
+        }
         let (mut outcomes, mut made) = (Vec::new(), Vec::new());
         // A single edit, which may be a large one, is made on the state itself.
         let mut scratch = (requests.len() > 1).then(|| Scratch::new(zone.state()));
@@ -238,6 +243,14 @@ impl Replica {
         }
         let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return changed };
         self.staged.remove(&incarnation);
+        if self.overtaken.remove(&incarnation) {
+            // The zone was deleted meanwhile, and its journal may be gone. If it is listed again, by someone who did not
+            // know, the edits come to it as if from another node.
+            for (_, batch) in staged.batches {
+                changed.append(self.ingest(batch));
+            }
+            return changed;
+        }
         let Some(zone) = self.get_mut(incarnation) else { return changed };
         let (origin, committed) = (zone.state().zone().clone(), zone.commit(staged.batches));
         changed.news = committed.news;
@@ -250,11 +263,13 @@ impl Replica {
 
     /// Drops staged edits whose writes were not kept.
     pub fn abandon(&mut self, staged: Staged) {
-        for (position, batch) in staged.batches {
-            self.staged.remove(&batch.incarnation);
-            if let Some(zone) = self.get_mut(batch.incarnation) {
-                zone.vacate_position(position);
-            }
+        let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return };
+        self.staged.remove(&incarnation);
+        if self.overtaken.remove(&incarnation) {
+            return;
+        }
+        if let Some(zone) = self.get_mut(incarnation) {
+            staged.batches.iter().for_each(|(position, _)| zone.vacate_position(*position));
         }
     }
 }
