@@ -313,6 +313,12 @@ pub enum CommandError {
         /// The serial that the first edit under it made.
         serial: u64,
     },
+    /// The node found that it must go on as another actor while it stored the edit.
+    #[error(
+        "this node's data directory has just turned out to be a copy, or an earlier state of itself; nothing was \
+         changed, try again"
+    )]
+    Disowned,
     /// Too many edits are waiting.
     #[error("too many edits are waiting to be stored; try again")]
     Busy,

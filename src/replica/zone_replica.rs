@@ -201,8 +201,7 @@ impl ZoneReplica {
     /// Takes in a batch of another node.
     pub fn ingest(&mut self, batch: Arc<Batch>) -> Ingested {
         let mut ingested = Ingested::default();
-        let known = self.log.get(batch.dot).or_else(|| self.pending.get(&batch.dot));
-        if known.is_some_and(|known| **known != *batch) {
+        if self.contradicts(&batch) {
             let reason =
                 "two different batches claim this number; neither the later one nor what builds on it is applied";
             ingested.alarm = self.quarantine(batch.dot, reason);
@@ -334,6 +333,12 @@ impl ZoneReplica {
     /// What a peer at `have` lacks, if recent batches suffice.
     pub fn delta(&self, have: &VersionVector) -> Option<Vec<Arc<Batch>>> {
         self.log.delta(have, self.state.version())
+    }
+
+    /// Whether another batch is known under this one's number.
+    pub fn contradicts(&self, batch: &Batch) -> bool {
+        let known = self.log.get(batch.dot).or_else(|| self.pending.get(&batch.dot));
+        known.is_some_and(|known| **known != *batch)
     }
 
     /// The batch that was made for a client's request, and the serial that it made, while it is among the recent ones.
