@@ -53,12 +53,12 @@ fn a_backup_taken_while_edits_go_on_becomes_a_node_of_its_own() {
     restored.start();
     until("the zone to be served", || has(&restored, "before4"));
     assert!(!has(&restored, "after"));
-    let serial = restored.zone(ORIGIN).expect("the zone")["serial"].clone();
-    assert_eq!(serial, listed["zones"][0]["serial"]);
+    let serial = &listed["zones"][0]["serial"];
+    until("the serial of the backup", || restored.zone(ORIGIN).is_some_and(|zone| zone["serial"] == *serial));
     let during = (0..10).map(|i| has(&restored, &format!("during{i}"))).collect::<Vec<_>>();
     assert!(during.is_sorted_by(|a, b| a >= b), "a later edit without an earlier one: {during:?}");
     add(&restored, "own");
-    assert!(actor(&restored).is_some() && actor(&restored) != actor(&node));
+    until("it to be an actor of its own", || actor(&restored).is_some_and(|own| Some(own) != actor(&node)));
     restored.terminate();
     // And it may join the one that it was taken from: nothing is lost on either side, and no number counts twice.
     let mut restored = restored.joining(&node);
@@ -140,6 +140,7 @@ fn a_copied_data_directory_beside_the_original_edits_as_another() {
 fn a_node_put_back_in_place_notices_and_uses_no_number_twice() {
     let mut cluster = Cluster::start(3);
     add(&cluster.nodes[1], "first");
+    until("it to be an actor", || actor(&cluster.nodes[1]).is_some());
     let before = actor(&cluster.nodes[1]);
     cluster.nodes[1].terminate();
     let file = cluster.nodes[1].data.join("grapevine.redb");
