@@ -448,6 +448,7 @@ fn serve_config(config: &Config, listeners: Vec<Listener>, own: bool, cookies: &
         allow_transfer: dns.allow_transfer.clone(),
         encrypted: dns.tls.as_ref().filter(|_| own).map(|tls| EncryptedConfig {
             tls: tls.listen.clone(),
+            quic: tls.quic.clone(),
             certificate: tls.certificate.clone(),
             key: tls.key.clone(),
         }),

@@ -47,6 +47,8 @@ counters! {
     queries_tcp,
     /// DNS queries received over TLS.
     queries_tls,
+    /// DNS queries received over QUIC.
+    queries_quic,
     /// DNS packets dropped without a response: malformed, or themselves responses.
     queries_dropped,
     /// Queries that made the lookup panic and were dropped. Each is a bug.
@@ -63,8 +65,10 @@ counters! {
     transfers,
     /// Zone transfers refused.
     transfers_refused,
-    /// TCP connections refused or cut: over a limit, idle or too slow.
+    /// TCP and TLS connections refused or cut: over a limit, idle or too slow.
     tcp_limited,
+    /// TLS connections dropped in the handshake: garbage, no version or cipher in common, or too slow.
+    tls_refused,
     /// Gossip datagrams received and accepted.
     gossip_datagrams,
     /// Gossip datagrams dropped: not authentic (wrong key, wrong cluster, garbage, truncated).

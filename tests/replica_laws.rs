@@ -107,7 +107,8 @@ fn play(steps: &[Step]) -> (Vec<ZoneReplica>, Vec<Arc<Batch>>) {
                     _ => None,
                 };
                 let changes = change(wish);
-                let request = EditRequest { changes: &changes, serial, source: &Source::new(EditOrigin::Api) };
+                let request =
+                    EditRequest { by_steps: false, changes: &changes, serial, source: &Source::new(EditOrigin::Api) };
                 let dot = replica.next_dot(ActorId([*actor as u8; 16]));
                 let hlc = replica.state().newest_hlc().next(*wall_ms).max(Hlc(batches.len() as u64));
                 // Taking away the last NS is refused; that is no edit.

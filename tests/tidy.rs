@@ -50,13 +50,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The command line runs the daemon and asks it, checks files, makes keys and prints what it is told of a node. It has no
 /// business with the rest of files, of gossip and of the node.
-const CLI_SEES: [&str; 13] = [
+const CLI_SEES: [&str; 14] = [
     "daemon",
     "config",
     "admin",
     "master",
     "zone",
     "files::origin_of",
+    "files::read_text",
     "gossip::ClusterKey",
     "gossip::Keyring",
     "gossip::KeyError",

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -15,6 +15,7 @@ use super::error::ErrorBody;
 use super::history_report::{
     BlameReport, ConflictsReport, DiffReport, Dropped, LogReport, RollbackReport, VersionReport,
 };
+use super::records::{Edited, RecordsRequest};
 use super::report::{Decided, Deleted, Status, WaitReport, ZoneReport};
 use super::server::Decision;
 use super::wait::Condition;
@@ -107,6 +108,19 @@ impl Client {
         self.json(Method::GET, &path, timeout + TIMEOUT).await
     }
 
+    /// Edits records; `timeout` is what the request gives other members.
+    pub async fn edit(
+        &self,
+        origin: &Name,
+        request: &RecordsRequest,
+        timeout: Duration,
+    ) -> Result<Edited, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
+        let path = zone_path(origin, "/records");
+        let answer = self.send(Method::POST, &path, body.into(), timeout + TIMEOUT).await?;
+        serde_json::from_slice(&answer).map_err(|error| self.broken(error))
+    }
+
     /// Deletes the zone on every node.
     pub async fn delete(&self, origin: &Name) -> Result<Deleted, ClientError> {
         self.json(Method::POST, &zone_path(origin, "/delete"), TIMEOUT).await
@@ -191,7 +205,11 @@ impl Client {
     }
 
     async fn bytes(&self, method: Method, path: &str, limit: Duration) -> Result<Bytes, ClientError> {
-        let answer = tokio::time::timeout(limit, self.exchange(method, path)).await;
+        self.send(method, path, Bytes::new(), limit).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes, limit: Duration) -> Result<Bytes, ClientError> {
+        let answer = tokio::time::timeout(limit, self.exchange(method, path, body)).await;
         let (status, body) =
             answer.unwrap_or_else(|_| Err(self.broken(format!("nothing within {} s", limit.as_secs()))))?;
         if status.is_success() {
@@ -201,7 +219,7 @@ impl Client {
         Err(ClientError::Refused { status: status.as_u16(), message: body.error })
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.path).await.map_err(|source| self.unreachable(source))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.broken(error))?;
@@ -209,7 +227,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, "localhost")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .map_err(|error| self.broken(error))?;
         // The sender goes with this block, and with it the connection ends.
         let talk = async move {

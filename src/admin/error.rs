@@ -36,7 +36,7 @@ impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> ApiError {
         let status = match &error {
             CommandError::NoSuchZone(_) => StatusCode::NOT_FOUND,
-            CommandError::ZoneExists(_) => StatusCode::CONFLICT,
+            CommandError::ZoneExists(_) | CommandError::RequestReused { .. } => StatusCode::CONFLICT,
             CommandError::NotInitialised | CommandError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             CommandError::NotStored(_) => StatusCode::INSUFFICIENT_STORAGE,
             CommandError::Invalid(_) | CommandError::SerialJump { .. } => StatusCode::UNPROCESSABLE_ENTITY,

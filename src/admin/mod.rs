@@ -11,6 +11,7 @@
 //! | `GET /v1/zones` | list of [`crate::node::ZoneView`] |
 //! | `GET /v1/zones/{origin}` | [`ZoneReport`] |
 //! | `GET /v1/zones/{origin}/wait?converged&live=N&serial=N&timeout=30s` | [`WaitReport`], when it is so or the time is up |
+//! | `POST /v1/zones/{origin}/records`, a [`RecordsRequest`] as JSON | [`Edited`]; status 202 if the wait was in vain |
 //! | `POST /v1/zones/{origin}/delete` | [`Deleted`] |
 //! | `POST /v1/zones/{origin}/approve`, `…/reject` | [`Decided`] |
 //! | `GET /v1/zones/{origin}/log?limit=N&older_than=N&changes=N` | [`LogReport`] |
@@ -31,6 +32,7 @@ mod error;
 mod exposition;
 mod history;
 mod history_report;
+mod records;
 mod report;
 mod server;
 mod socket;
@@ -43,6 +45,7 @@ pub use history_report::{
     BlameReport, BlamedRecord, By, ConflictsReport, DiffReport, Dropped, IncarnationReport, LogEntry, LogReport,
     RollbackReport, ShadowedReport, VersionReport, ZoneConflictsReport,
 };
+pub use records::{Edited, RecordVerb, RecordsRequest, SpreadReport, WaitLevel};
 pub use report::{Decided, Deleted, Held, HeldDiagnostic, Process, SoaReport, Status, WaitReport, ZoneReport};
 pub use server::{Admin, CommandRequest, Decision, FilesHandle, FilesRequest, serve};
 pub use socket::{BindError, ControlSocket};

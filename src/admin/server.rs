@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::history::{HistoryRequest, QuestionRequest};
+use super::records;
 use super::report::{Decided, Deleted, Held, Process, SoaReport, Status, WaitReport, ZoneReport};
 use super::socket::ControlSocket;
 use super::wait::{Condition, MAX_WAIT};
@@ -121,6 +122,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/zones/{origin}", get(zone))
         .route("/v1/zones/{origin}/wait", get(wait))
         .route("/v1/zones/{origin}/delete", post(delete))
+        .route("/v1/zones/{origin}/records", post(records::edit).layer(DefaultBodyLimit::max(records::MAX_BODY)))
         .route("/v1/zones/{origin}/approve", post(approve))
         .route("/v1/zones/{origin}/reject", post(reject))
         .route("/v1/zones/{origin}/log", get(history::log))
@@ -264,6 +266,10 @@ async fn unknown() -> ApiError {
 }
 
 impl Shared {
+    pub(super) fn commands(&self) -> &mpsc::Sender<CommandRequest> {
+        &self.admin.commands
+    }
+
     fn view(&self) -> Arc<View> {
         Arc::clone(&self.admin.view.borrow())
     }
@@ -283,11 +289,20 @@ pub(super) async fn ask<T, A>(
     send: impl Future<Output = Result<(), mpsc::error::SendError<T>>>,
     answer: oneshot::Receiver<A>,
 ) -> Result<A, ApiError> {
+    ask_within(Duration::ZERO, send, answer).await
+}
+
+/// As [`ask`], for something that may take so much longer.
+pub(super) async fn ask_within<T, A>(
+    longer: Duration,
+    send: impl Future<Output = Result<(), mpsc::error::SendError<T>>>,
+    answer: oneshot::Receiver<A>,
+) -> Result<A, ApiError> {
     let exchange = async {
         send.await.map_err(|_| ApiError::stopping())?;
         answer.await.map_err(|_| ApiError::stopping())
     };
-    tokio::time::timeout(COMMAND_TIMEOUT, exchange).await.unwrap_or_else(|_| {
+    tokio::time::timeout(COMMAND_TIMEOUT + longer, exchange).await.unwrap_or_else(|_| {
         let message = format!(
             "the node did not answer within {} s; look with `grapevine status` whether it happened",
             COMMAND_TIMEOUT.as_secs()

@@ -14,7 +14,7 @@ pub(super) fn add(message: &mut Message<'_, '_>) {
     let mut index = 0;
     while index < message.placed_count() {
         let placed = message.placed(index);
-        // Of what is added here only SRV points on: a NAPTR led to it.
+        // Of what is added here only SRV points on: a NAPTR led to it. Service bindings are not followed further.
         let points_on = placed.section != Section::Additional || placed.rrset.rtype == RecordType::SRV;
         // The name servers of a referral are all that a minimal response adds addresses of.
         if points_on && (!message.is_minimal() || placed.section == Section::Authority) {
@@ -31,8 +31,11 @@ pub(super) fn add(message: &mut Message<'_, '_>) {
 /// Adds what one record points to.
 fn add_pointed<'z>(message: &mut Message<'z, '_>, placed: Placed<'z>, rdata: &[u8]) -> Result<(), Full> {
     let Some((name, rtypes)) = pointer(placed.rrset.rtype, rdata) else { return Ok(()) };
-    // A service binding to the root means its own owner (RFC 9460 §2.5.2).
+    // A service binding to the root means its own owner, an alias to it that there is none (RFC 9460 §2.5).
     let owner = name == [0] && matches!(placed.rrset.rtype, RecordType::SVCB | RecordType::HTTPS);
+    if owner && rdata.starts_with(&[0, 0]) {
+        return Ok(());
+    }
     let name = if owner { message.owner_of(placed) } else { NameBuf::new(name) };
     add_rrsets(message, placed.zone, &name, rtypes, placed.rrset.rtype == RecordType::NS)
 }
@@ -81,7 +84,7 @@ fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<&'z Node> {
     }
     match lookup::find(zone, name, RecordType::A) {
         Found::Exact(node) | Found::Wildcard { node, .. } => Some(node),
-        Found::Delegation { .. } if glue => zone.get(name),
+        Found::Delegation { cut, .. } if glue => lookup::find_glue(zone, name, cut),
         _ => None,
     }
 }
@@ -91,7 +94,9 @@ fn pointer(rtype: RecordType, rdata: &[u8]) -> Option<(&[u8], &'static [RecordTy
     use RecordType as T;
     let (at, wanted): (usize, &'static [RecordType]) = match rtype {
         T::NS | T::MB | T::MD | T::MF => (0, ADDRESSES),
-        T::MX | T::KX | T::AFSDB | T::RT | T::SVCB | T::HTTPS => (2, ADDRESSES),
+        T::MX | T::KX | T::AFSDB | T::RT => (2, ADDRESSES),
+        T::SVCB => (2, &[T::A, T::AAAA, T::SVCB]),
+        T::HTTPS => (2, &[T::A, T::AAAA, T::HTTPS]),
         T::LP => (2, &[T::L32, T::L64]),
         T::SRV => (6, ADDRESSES),
         T::NAPTR => naptr_pointer(rdata)?,

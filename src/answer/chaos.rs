@@ -32,8 +32,8 @@ pub(super) fn respond(server: &Server, question: Question<'_>, message: &mut Mes
     rdata[1..=text.len()].copy_from_slice(text);
     message.set_class(Class::CH);
     // One's own name is not to be kept by caches: TTL 0.
-    let record = (RecordType::TXT, &rdata[..=text.len()]);
-    if message.push_records(Section::Answer, question.name, 0, [record]).is_err() {
+    let record = (RecordType::TXT, 0, &rdata[..=text.len()]);
+    if message.push_records(Section::Answer, question.name, [record]).is_err() {
         message.set_truncated();
     }
 }

@@ -6,7 +6,7 @@ use super::rcode::Rcode;
 use crate::zone::{RecordType, Zone};
 
 /// The response size that every client takes (RFC 1035 §2.3.4, RFC 6891 §6.2.3).
-const MIN_UDP_PAYLOAD: u16 = 512;
+pub(super) const MIN_UDP_PAYLOAD: u16 = 512;
 /// The largest message on a stream (RFC 1035 §4.2.2).
 const MAX_MESSAGE: usize = u16::MAX as usize;
 /// An OPT record without options: root owner, type, class, TTL, rdlength.
@@ -42,6 +42,8 @@ pub(super) struct Edns {
     wants_padding: bool,
     wants_keepalive: bool,
     cookie: Option<CookieOption>,
+    /// Whether an option has data that it must not have: an error, but one that is told with EDNS.
+    pub(super) malformed: bool,
 }
 
 /// Why a response is what it is (RFC 8914).
@@ -56,7 +58,7 @@ pub(super) enum ExtendedError {
 }
 
 impl Edns {
-    /// Reads an OPT record; `None` if its options are malformed.
+    /// Reads an OPT record; `None` if its options cannot be told apart.
     pub(super) fn parse(class: u16, ttl: u32, mut options: &[u8]) -> Option<Edns> {
         let mut edns = Edns {
             udp_payload: class,
@@ -67,6 +69,7 @@ impl Edns {
             wants_padding: false,
             wants_keepalive: false,
             cookie: None,
+            malformed: false,
         };
         while !options.is_empty() {
             let (head, tail) = options.split_first_chunk::<OPTION_HEADER_LEN>()?;
@@ -77,10 +80,15 @@ impl Edns {
                 OPTION_PADDING => edns.wants_padding = true,
                 OPTION_TCP_KEEPALIVE => edns.wants_keepalive = true,
                 // Only the first counts (RFC 7873 §5.2).
-                OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(CookieOption::parse(data)?),
+                OPTION_COOKIE if edns.cookie.is_none() => {
+                    edns.cookie = CookieOption::parse(data);
+                    edns.malformed |= edns.cookie.is_none();
+                }
                 // A query's option is empty (RFC 9660 §3.1).
-                OPTION_ZONEVERSION if length != 0 => return None,
-                OPTION_ZONEVERSION => edns.wants_zone_version = true,
+                OPTION_ZONEVERSION => {
+                    edns.wants_zone_version = true;
+                    edns.malformed |= length != 0;
+                }
                 _ => {}
             }
             options = &tail[length..];
@@ -159,13 +167,14 @@ impl<'q> OptRecord<'q> {
         self.error = Some(error);
     }
 
-    /// How many bytes to keep free for the record, whatever is noted later; padding comes on top if there is room.
+    /// How many bytes to keep free for the record. Padding comes on top if there is room, and an extended error, which
+    /// only responses without records have.
     pub(super) fn reserved_len(&self) -> usize {
         let nsid = self.nsid().map_or(0, |nsid| OPTION_HEADER_LEN + nsid.len());
         let zone_version = if self.edns.wants_zone_version { OPTION_HEADER_LEN + 6 } else { 0 };
         let cookie = self.cookie.map_or(0, |cookie| OPTION_HEADER_LEN + cookie.len());
         let keepalive = if self.keepalive().is_some() { OPTION_HEADER_LEN + 2 } else { 0 };
-        OPT_LEN + nsid + zone_version + cookie + keepalive + OPTION_HEADER_LEN + 2
+        OPT_LEN + nsid + zone_version + cookie + keepalive
     }
 
     /// Writes the record; `limit` bounds the message.

@@ -27,6 +27,19 @@ pub(super) fn find<'z>(zone: &'z Zone, name: &[u8], rtype: RecordType) -> Found<
     descend(zone, name, rtype)
 }
 
+/// The node that glue for a name at or below the zone cut at `cut` comes from: its own, or that of a wildcard which would
+/// be its source of synthesis if there were no cut, as NSD and Knot have it. The child's servers say what is true.
+pub(super) fn find_glue<'z>(zone: &'z Zone, name: &[u8], cut: usize) -> Option<&'z Node> {
+    let mut encloser = 0;
+    while encloser < cut {
+        if let Some(node) = node_at(zone, &name[encloser..]) {
+            return (encloser == 0).then_some(node).or_else(|| wildcard_below(zone, &name[encloser..]));
+        }
+        encloser += 1 + usize::from(name[encloser]);
+    }
+    if encloser == 0 { zone.get(name) } else { wildcard_below(zone, &name[encloser..]) }
+}
+
 /// The wildcard directly below an ancestor of a name.
 pub(super) fn wildcard_below<'z>(zone: &'z Zone, encloser: &[u8]) -> Option<&'z Node> {
     let mut wire = [0; MAX_NAME];

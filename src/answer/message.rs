@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::compression::{Case, Compression, labels_at, name_at_equals};
-use super::edns::{ExtendedError, OptRecord};
+use super::edns::{ExtendedError, MIN_UDP_PAYLOAD, OptRecord};
 use super::interface::Server;
 use super::name_buf::NameBuf;
 use super::query::{HEADER_LEN, Header, Question, Signature};
@@ -144,6 +144,11 @@ impl<'z, 'q> Message<'z, 'q> {
         (self.minimal, self.rotate) = (server.minimal_responses, server.rotate);
     }
 
+    /// Whether the client said that it takes no more than every client does: it is spared what it did not ask for.
+    pub(super) fn is_small(&self) -> bool {
+        self.opt.is_some() && self.limit + self.opt_len <= usize::from(MIN_UDP_PAYLOAD)
+    }
+
     /// Whether what nobody needs for the answer is left out.
     pub(super) fn is_minimal(&self) -> bool {
         self.minimal
@@ -217,8 +222,11 @@ impl<'z, 'q> Message<'z, 'q> {
         let signatures = node.signatures(rrset.rtype).filter(|_| wanted);
         let first = if self.rotate { usize::from(self.header.id) % rrset.rdatas().count().max(1) } else { 0 };
         let rdatas = rrset.rdatas().skip(first).chain(rrset.rdatas().take(first));
-        let records = rdatas.map(|rdata| (rrset.rtype, rdata));
-        self.push_records(section, owner, ttl, records.chain(signatures.map(|rdata| (RecordType::RRSIG, rdata))))?;
+        // Signatures that are asked for themselves have not one TTL but many.
+        let own = |rdata: &[u8]| if rrset.rtype == RecordType::RRSIG { ttl_of(node, rrset, rdata) } else { ttl };
+        let records = rdatas.map(|rdata| (rrset.rtype, own(rdata), rdata));
+        let signatures = signatures.map(|rdata| (RecordType::RRSIG, ttl, rdata));
+        self.push_records(section, owner, records.chain(signatures))?;
         self.placed.push(Placed { section, zone, rrset, owner_at: start as u16 });
         Ok(())
     }
@@ -228,11 +236,10 @@ impl<'z, 'q> Message<'z, 'q> {
         &mut self,
         section: Section,
         owner: &[u8],
-        ttl: u32,
-        records: impl IntoIterator<Item = (RecordType, &'r [u8])>,
+        records: impl IntoIterator<Item = (RecordType, u32, &'r [u8])>,
     ) -> Result<(), Full> {
         let (start, counts) = (self.bytes.len(), self.counts);
-        for (rtype, rdata) in records {
+        for (rtype, ttl, rdata) in records {
             self.write_record(section, owner, rtype, ttl, rdata);
             if self.bytes.len() > self.limit {
                 // Whatever was remembered for compression from here on may stay: the message gets no more names.
@@ -263,8 +270,13 @@ impl<'z, 'q> Message<'z, 'q> {
             self.counts[Section::Additional as usize] += 1;
         }
         if let Some(signature) = &self.unknown_key {
-            signature.write_bad_key(self.bytes, self.header.id);
-            self.counts[Section::Additional as usize] += 1;
+            // Names of absurd length may leave no room in a datagram: over a stream there is (RFC 8945 §5.3).
+            if self.bytes.len() + signature.bad_key_len() <= self.limit + self.opt_len {
+                signature.write_bad_key(self.bytes, self.header.id);
+                self.counts[Section::Additional as usize] += 1;
+            } else {
+                self.truncated = true;
+            }
         }
         let mut flags = FLAG_QR | u16::from(self.header.opcode) << 11 | self.header.copied_flags | self.rcode.0 & 0xf;
         if self.authoritative {
@@ -336,4 +348,13 @@ impl Message<'_, '_> {
             self.names.remember(self.bytes, HEADER_LEN, self.question_name);
         }
     }
+}
+
+/// The TTL of a record; an RRSIG has that of the RRset it covers (RFC 4034 §3).
+pub(super) fn ttl_of(node: &Node, rrset: &Rrset, rdata: &[u8]) -> u32 {
+    let covered = match (rrset.rtype, rdata) {
+        (RecordType::RRSIG, [t0, t1, ..]) => node.get(RecordType(u16::from_be_bytes([*t0, *t1]))),
+        _ => None,
+    };
+    covered.unwrap_or(rrset).ttl
 }

@@ -9,7 +9,6 @@ pub(super) const HEADER_LEN: usize = 12;
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_RD: u16 = 0x0100;
-const FLAG_CD: u16 = 0x0010;
 
 /// The opcode of an ordinary query (RFC 1035 §4.1.1).
 pub(super) const OPCODE_QUERY: u8 = 0;
@@ -21,7 +20,7 @@ pub(super) struct Header {
     pub(super) id: u16,
     /// The opcode.
     pub(super) opcode: u8,
-    /// RD and CD, in place: they are copied (RFC 1035 §4.1.1, RFC 4035 §3.1.6).
+    /// RD, in place: it is copied (RFC 1035 §4.1.1). Other flags are not, CD neither (RFC 4035 §3.1.6).
     pub(super) copied_flags: u16,
 }
 
@@ -72,6 +71,11 @@ impl<'a> Signature<'a> {
         Some(Signature { key, algorithm })
     }
 
+    /// The length of what [`Signature::write_bad_key`] writes: names, the rest of a record's head, and the fixed fields.
+    pub(super) fn bad_key_len(&self) -> usize {
+        self.key.len() + 10 + self.algorithm.len() + 16
+    }
+
     /// Writes the unsigned TSIG record of a response to a query whose key is not known (RFC 8945 §5.2.1).
     pub(super) fn write_bad_key(&self, message: &mut Vec<u8>, id: u16) {
         message.extend_from_slice(self.key);
@@ -116,32 +120,41 @@ impl<'a> Query<'a> {
     pub(super) fn parse(message: &'a [u8]) -> Result<Query<'a>, Rejected<'a>> {
         let (header, counts) = parse_header(message).ok_or(Rejected::Silently)?;
         let reject = |question, edns, rcode| Rejected::With { header, question, edns, rcode };
+        // Under another opcode nobody here knows what a question is, but an OPT record is answered by one (RFC 6891 §7).
+        if header.opcode != OPCODE_QUERY {
+            return Err(reject(None, Query::edns_alone(header, message, counts), Rcode::NOTIMP));
+        }
         let mut reader = Reader { message, at: HEADER_LEN };
         let question = if counts[0] == 1 { reader.question() } else { None };
         let Some(question) = question else {
-            let cookie = counts[0] == 0 && header.opcode == OPCODE_QUERY;
-            if let Some(edns) = cookie.then(|| Query::cookie_alone(header, &mut reader, counts)).flatten() {
-                return Err(reject(None, Some(edns), Rcode::NOERROR));
-            }
-            let rcode = if header.opcode == OPCODE_QUERY { Rcode::FORMERR } else { Rcode::NOTIMP };
-            return Err(reject(None, None, rcode));
+            // Without a question it is a query only if it asks for a server cookie (RFC 7873 §5.4).
+            let edns = Query::edns_alone(header, message, counts);
+            let rcode = if counts[0] == 0 && edns.is_some_and(|edns| edns.has_cookie() && !edns.malformed) {
+                Rcode::NOERROR
+            } else {
+                Rcode::FORMERR
+            };
+            return Err(reject(None, edns, rcode));
         };
         let mut query = Query { header, question, edns: None, known_serial: None, signature: None };
         // Bytes behind the last record are ignored, as BIND and NSD ignore them.
-        let read = query.read_records(&mut reader, counts);
-        if header.opcode != OPCODE_QUERY {
-            return Err(reject(Some(question), query.edns, Rcode::NOTIMP));
+        query.read_records(&mut reader, counts).ok_or_else(|| reject(Some(question), None, Rcode::FORMERR))?;
+        match query.edns.filter(|edns| edns.malformed) {
+            Some(edns) => Err(reject(Some(question), Some(edns), Rcode::FORMERR)),
+            None => Ok(query),
         }
-        read.ok_or_else(|| reject(Some(question), None, Rcode::FORMERR))?;
-        Ok(query)
     }
 
-    /// Reads a message without a question, which is a query only if it asks for a server cookie (RFC 7873 §5.4).
-    fn cookie_alone(header: Header, reader: &mut Reader<'a>, counts: [u16; 4]) -> Option<Edns> {
+    /// Reads the EDNS of a message that has not just one question.
+    fn edns_alone(header: Header, message: &'a [u8], counts: [u16; 4]) -> Option<Edns> {
+        let mut reader = Reader { message, at: HEADER_LEN };
+        for _ in 0..counts[0] {
+            reader.question()?;
+        }
         let question = Question { wire: &[], name: &[], rtype: RecordType(0), class: Class(0) };
         let mut query = Query { header, question, edns: None, known_serial: None, signature: None };
-        query.read_records(reader, counts)?;
-        query.edns.filter(Edns::has_cookie)
+        query.read_records(&mut reader, counts)?;
+        query.edns
     }
 
     /// Reads the sections after the question; `None` if they are malformed.
@@ -176,7 +189,7 @@ fn parse_header(message: &[u8]) -> Option<(Header, [u16; 4])> {
     let word = |index: usize| message.get(index * 2..index * 2 + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
     let counts = [word(2)?, word(3)?, word(4)?, word(5)?];
     let (id, flags) = (word(0)?, word(1)?);
-    let header = Header { id, opcode: (flags >> 11) as u8 & 0xf, copied_flags: flags & (FLAG_RD | FLAG_CD) };
+    let header = Header { id, opcode: (flags >> 11) as u8 & 0xf, copied_flags: flags & FLAG_RD };
     (flags & FLAG_QR == 0).then_some((header, counts))
 }
 

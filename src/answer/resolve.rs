@@ -10,11 +10,14 @@ use super::message::{Full, Message, Section, Source};
 use super::name_buf::{NameBuf, is_at_or_below};
 use super::query::Question;
 use super::rcode::Rcode;
-use crate::zone::{Node, RecordType, Zone, ZoneSet};
+use crate::zone::{MAX_NAME, Node, RecordType, Zone, ZoneSet};
 
 /// How many CNAMEs and DNAMEs are followed for one query: more than stock servers that have a limit (Knot 5, BIND 11),
 /// few enough that a chain cannot make one query expensive.
 const MAX_HOPS: usize = 16;
+
+/// By which hop a name that a DNAME makes longer and longer must be too long, or the chain is not followed: Knot's limit.
+const GROWTH_HOPS: usize = 4;
 
 /// One question on its way through the zones.
 pub(super) struct Resolution<'a, 'z, 'q> {
@@ -93,8 +96,8 @@ impl<'z> Resolution<'_, 'z, '_> {
             if aliases[..=hop].iter().any(|&owner_at| self.message.has_name_at(owner_at, name.lower())) {
                 return Ok(());
             }
-            // A DS stands at the parent's side, so a chain does not leave the zone for one below.
-            let stays = self.rtype == RecordType::DS && is_at_or_below(name.lower(), zone.origin().as_wire());
+            // A chain that comes to the apex of the zone it is in does not leave it, for a DS neither.
+            let stays = self.zone_of(name.lower()).is_some_and(|nearest| std::ptr::eq(nearest, zone));
             match if stays { Some(zone) } else { self.zone_of_question(name.lower()) } {
                 Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,
@@ -114,7 +117,7 @@ impl<'z> Resolution<'_, 'z, '_> {
             Found::Exact(node) => self.at_node(zone, node, name, None),
             Found::Wildcard { node, encloser } => self.at_node(zone, node, name, Some(encloser)),
             Found::Delegation { node, cut } => self.refer(zone, node, &name.lower()[cut..]),
-            Found::Dname { node, owner } => self.substitute(zone, node, name, owner),
+            Found::Dname { node, owner } => self.substitute(zone, node, name, owner, hop),
             Found::Missing { encloser } => {
                 self.message.set_rcode(Rcode::NXDOMAIN);
                 self.deny(zone)?;
@@ -141,7 +144,8 @@ impl<'z> Resolution<'_, 'z, '_> {
             self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
             self.after_answer(zone, name, encloser)?;
             return Ok(Step::Done);
-        } else if let Some(cname) = node.get(RecordType::CNAME)
+        } else if !beside_cname(self.rtype)
+            && let Some(cname) = node.get(RecordType::CNAME)
             && let Some(target) = cname.rdatas().next()
         {
             let alias_at = self.message.len();
@@ -172,6 +176,7 @@ impl<'z> Resolution<'_, 'z, '_> {
         let spare = matches!(self.rtype, RecordType::DNSKEY | RecordType::ANY | RecordType::DS) || self.any_class;
         if !spare
             && !self.message.is_minimal()
+            && !self.message.is_small()
             && let Some(ns) = zone.apex().get(RecordType::NS)
         {
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
@@ -205,7 +210,14 @@ impl<'z> Resolution<'_, 'z, '_> {
     }
 
     /// The name lies below a DNAME: the DNAME, a CNAME made from it, and on with the new name (RFC 6672 §3.2).
-    fn substitute(&mut self, zone: &'z Zone, node: &'z Node, name: &mut NameBuf, owner: usize) -> Result<Step, Full> {
+    fn substitute(
+        &mut self,
+        zone: &'z Zone,
+        node: &'z Node,
+        name: &mut NameBuf,
+        owner: usize,
+        hop: usize,
+    ) -> Result<Step, Full> {
         let dname = node.get(RecordType::DNAME).expect("the lookup found a DNAME here");
         let target = dname.rdatas().next().expect("an RRset has a record");
         self.message.push(Section::Answer, &name.written()[owner..], Source::new(zone, node, dname))?;
@@ -215,12 +227,16 @@ impl<'z> Resolution<'_, 'z, '_> {
             return Ok(Step::Done);
         }
         let alias_at = self.message.len();
-        let cname = (RecordType::CNAME, name.written());
-        self.message.push_records(Section::Answer, alias.written(), dname.ttl, [cname])?;
+        let cname = (RecordType::CNAME, dname.ttl, name.written());
+        self.message.push_records(Section::Answer, alias.written(), [cname])?;
         if self.rtype == RecordType::CNAME {
             return Ok(Step::Done);
         }
-        let endless = is_at_or_below(&name.lower()[owner..], &alias.lower()[owner..]);
+        // Where the target lies below the owner each substitution makes the name longer. A client learns more from the end
+        // if that is near, as BIND and Knot follow to it, but not from steps on a long way, as NSD takes none.
+        let grows = is_at_or_below(&name.lower()[owner..], &alias.lower()[owner..]);
+        let growth = name.lower().len().saturating_sub(alias.lower().len());
+        let endless = grows && name.lower().len() + GROWTH_HOPS.saturating_sub(hop) * growth <= MAX_NAME;
         Ok(Step::Follow { alias_at, endless })
     }
 
@@ -234,4 +250,9 @@ impl<'z> Resolution<'_, 'z, '_> {
         let source = Source::new(zone, apex, soa).with_ttl_at_most(zone.soa().minimum);
         self.message.push(Section::Authority, zone.origin().as_wire(), source)
     }
+}
+
+/// Whether a type is asked of the owner of a CNAME itself, which every signed one has (RFC 4035 §2.5, §3.2.3).
+fn beside_cname(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::RRSIG | RecordType::NSEC)
 }

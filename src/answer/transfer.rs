@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::cookie::ResponseCookie;
 use super::edns::{Edns, ExtendedError, OptRecord};
 use super::interface::{Context, Server, Transport};
-use super::message::{Full, Message, Section, Source};
+use super::message::{Full, Message, Section, Source, ttl_of};
 use super::query::{Header, Query, Question};
 use super::rcode::Rcode;
-use crate::zone::{Class, Name, Node, RecordType, Rrset, Zone, ZoneSet, serial_gt};
+use crate::zone::{Class, Name, RecordType, Zone, ZoneSet, serial_gt};
 
 /// A message is closed once it is this long: compression pointers reach no further than 16 KiB (RFC 1035 §4.1.4).
 const MESSAGE_TARGET: usize = 16 * 1024;
@@ -88,14 +88,18 @@ pub(super) fn begin(zones: &ZoneSet, query: &Query<'_>, context: &Context<'_>) -
 
 /// Answers a transfer query that begins no transfer.
 pub(super) fn respond<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Context<'_>, message: &mut Message<'z, '_>) {
+    // AXFR takes a stream (RFC 5936 §4.2): as a datagram it is nothing that there is, as NSD and Knot have it.
+    if query.question.rtype == RecordType::AXFR && context.transport == Transport::Udp {
+        return message.set_error(Rcode::NOTIMP, ExtendedError::NotSupported);
+    }
     if !context.may_transfer {
         return message.set_error(Rcode::REFUSED, ExtendedError::Prohibited);
     }
     let Some(zone) = zone_for(zones, query, context) else {
         return message.set_error(Rcode::NOTAUTH, ExtendedError::NotAuthoritative);
     };
-    // AXFR takes a stream (RFC 5936 §4.2); an IXFR query names the version that the client has (RFC 1995 §3).
-    if query.question.rtype == RecordType::AXFR || query.known_serial.is_none() {
+    // An IXFR query names the version that the client has (RFC 1995 §3).
+    if query.known_serial.is_none() {
         return message.set_rcode(Rcode::FORMERR);
     }
     // The client is current; or the query came as a datagram, and the SOA alone tells it to come again over a stream
@@ -166,8 +170,8 @@ fn send(zone: &Zone, owners: &[Name], position: Position, message: &mut Message<
             let Some(rdata) = records.rdata_at(offset).filter(|_| records.rtype != RecordType::SOA) else {
                 return Ok(Position::Record { owner, rrset: rrset + 1, offset: 0 });
             };
-            let ttl = ttl_of(node, records, rdata);
-            message.push_records(Section::Answer, name.as_wire(), ttl, [(records.rtype, rdata)])?;
+            let record = (records.rtype, ttl_of(node, records, rdata), rdata);
+            message.push_records(Section::Answer, name.as_wire(), [record])?;
             Ok(Position::Record { owner, rrset, offset: offset + 2 + rdata.len() })
         }
         Position::LastSoa | Position::End => {
@@ -179,17 +183,8 @@ fn send(zone: &Zone, owners: &[Name], position: Position, message: &mut Message<
 
 fn send_soa(zone: &Zone, message: &mut Message<'_, '_>) -> Result<(), Full> {
     let soa = zone.soa().to_rdata();
-    let record = (RecordType::SOA, soa.as_wire());
-    message.push_records(Section::Answer, zone.origin().as_wire(), zone.soa().ttl, [record])
-}
-
-/// The TTL of a record; an RRSIG has that of the RRset it covers (RFC 4034 §3).
-pub(super) fn ttl_of(node: &Node, rrset: &Rrset, rdata: &[u8]) -> u32 {
-    let covered = match (rrset.rtype, rdata) {
-        (RecordType::RRSIG, [t0, t1, ..]) => node.get(RecordType(u16::from_be_bytes([*t0, *t1]))),
-        _ => None,
-    };
-    covered.unwrap_or(rrset).ttl
+    let record = (RecordType::SOA, zone.soa().ttl, soa.as_wire());
+    message.push_records(Section::Answer, zone.origin().as_wire(), [record])
 }
 
 impl OwnedQuestion {

@@ -20,6 +20,8 @@ pub enum Exit {
     Unreachable = 3,
     /// The daemon declined.
     Refused = 4,
+    /// An edit is stored on this node, but fewer members than asked for were seen to have it in time.
+    Pending = 5,
     /// A fault of the program (`EX_SOFTWARE` of sysexits.h).
     Internal = 70,
 }
@@ -33,6 +35,7 @@ Exit codes:
    2  wrong usage or configuration
    3  no daemon answers on the control socket
    4  the daemon refused
+   5  the edit is stored here, but the wait for other members was in vain
   70  a fault of the program";
 }
 
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_code() {
-        for exit in [Exit::Ok, Exit::No, Exit::Usage, Exit::Unreachable, Exit::Refused, Exit::Internal] {
+        for exit in [Exit::Ok, Exit::No, Exit::Usage, Exit::Unreachable, Exit::Refused, Exit::Pending, Exit::Internal] {
             let code = format!("{:>4}  ", exit as u8);
             assert!(Exit::HELP.lines().any(|line| line.starts_with(&code)), "{exit:?}");
         }

@@ -13,6 +13,7 @@ mod keygen;
 mod members;
 mod metrics;
 mod output;
+mod record;
 mod serve;
 mod settings;
 mod status;

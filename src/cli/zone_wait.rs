@@ -52,7 +52,7 @@ pub(super) fn run(args: &ZoneWaitArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn parse_timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     let timeout = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s or 2m"))?;
     if timeout > MAX_WAIT {
         return Err(format!("at most {}", humantime::format_duration(MAX_WAIT)));

@@ -64,7 +64,7 @@ pub struct DnsConfig {
     pub tcp: TcpConfig,
     /// The limit on responses over UDP, if there is one.
     pub rrl: Option<RrlConfig>,
-    /// DNS over TLS, if it is to be served.
+    /// DNS over TLS and QUIC, if they are to be served.
     pub tls: Option<TlsConfig>,
 }
 
@@ -101,8 +101,10 @@ pub struct RrlConfig {
 /// DNS over TLS.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsConfig {
-    /// Where.
+    /// Where over TLS.
     pub listen: Vec<SocketAddr>,
+    /// Where over QUIC.
+    pub quic: Vec<SocketAddr>,
     /// The certificate chain, PEM.
     pub certificate: PathBuf,
     /// The private key, PEM.
@@ -259,15 +261,17 @@ fn read_rrl(layers: &mut Layers<'_>) -> Option<RrlConfig> {
 
 fn read_tls(layers: &mut Layers<'_>) -> Option<TlsConfig> {
     let listen: Vec<SocketAddr> = layers.list(TLS_LISTEN, &[], Vec::new());
+    let quic: Vec<SocketAddr> = layers.list(TLS_QUIC, &[], Vec::new());
     let certificate: Option<PathBuf> = layers.maybe(TLS_CERTIFICATE, None);
     let key: Option<PathBuf> = layers.maybe(TLS_KEY, None);
-    let all = "DNS over TLS takes dns.tls.listen, dns.tls.certificate and dns.tls.key together";
-    match (listen.is_empty(), certificate, key) {
-        (false, Some(certificate), Some(key)) => return Some(TlsConfig { listen, certificate, key }),
-        (true, None, None) => {}
-        (false, ..) => layers.blame(TLS_LISTEN, all.to_owned()),
-        (true, Some(_), _) => layers.blame(TLS_CERTIFICATE, all.to_owned()),
-        (true, None, Some(_)) => layers.blame(TLS_KEY, all.to_owned()),
+    let all = "DNS over TLS takes dns.tls.listen (or dns.tls.quic), dns.tls.certificate and dns.tls.key together";
+    let served = if listen.is_empty() { (!quic.is_empty()).then_some(TLS_QUIC) } else { Some(TLS_LISTEN) };
+    match (served, certificate, key) {
+        (Some(_), Some(certificate), Some(key)) => return Some(TlsConfig { listen, quic, certificate, key }),
+        (None, None, None) => {}
+        (Some(setting), ..) => layers.blame(setting, all.to_owned()),
+        (None, Some(_), _) => layers.blame(TLS_CERTIFICATE, all.to_owned()),
+        (None, None, Some(_)) => layers.blame(TLS_KEY, all.to_owned()),
     }
     None
 }

@@ -48,6 +48,7 @@ settings! {
     RRL_IPV6_PREFIX "dns.rrl.ipv6-prefix": "How many bits of an IPv6 address make a network.";
     RRL_EXEMPT "dns.rrl.exempt": "Networks that are never limited.";
     TLS_LISTEN "dns.tls.listen": "Where DNS over TLS is answered, port 853 by custom.";
+    TLS_QUIC "dns.tls.quic": "Where DNS over QUIC is answered, port 853 by custom. Only for networks that are trusted.";
     TLS_CERTIFICATE "dns.tls.certificate": "The certificate chain in PEM, the node's own first.";
     TLS_KEY "dns.tls.key": "The certificate's private key in PEM.";
     GOSSIP_LISTEN "gossip.listen" "--gossip": "Where nodes talk to each other, UDP and TCP.";

@@ -32,4 +32,5 @@ pub use directory::ZoneFiles;
 pub use error::FilesError;
 pub use held::Held;
 pub use origin::{file_name, origin_of};
+pub use read::read_text;
 pub use run::{CommandRequest, Decision, FilesHandle, FilesRequest};

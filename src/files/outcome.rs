@@ -2,7 +2,7 @@
 
 use super::directory::{Ask, RETRY, ZoneFiles};
 use super::held::Cause;
-use crate::node::{Applied, Command, CommandError};
+use crate::node::{Applied, Command, CommandError, DirectEdit};
 use crate::zone::ZoneContent;
 
 impl ZoneFiles {
@@ -34,7 +34,12 @@ impl ZoneFiles {
                 self.refused(ask, &error);
                 self.look_again(origin, RETRY);
             }
-            Err(error @ (CommandError::Invalid(_) | CommandError::SerialJump { .. })) => {
+            // The last is an answer to requests with an id, and a save has none.
+            Err(
+                error @ (CommandError::Invalid(_)
+                | CommandError::SerialJump { .. }
+                | CommandError::RequestReused { .. }),
+            ) => {
                 self.refused(ask, &error);
                 if let Some(entry) = self.entries.get_mut(origin) {
                     entry.dealt = Some(ask.reading.hash);
@@ -52,7 +57,7 @@ impl ZoneFiles {
 
 fn changes(command: &Command) -> usize {
     match command {
-        Command::Edit(edit) => edit.changes.len(),
+        Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.changes.len(),
         Command::Create { content, .. } => content.record_count(),
         Command::Import(contents) => contents.iter().map(ZoneContent::record_count).sum(),
         Command::Delete { .. } | Command::Drop { .. } | Command::Remember { .. } => 0,

@@ -174,6 +174,11 @@ fn hash_text(hasher: &mut blake3::Hasher, text: &[u8]) {
     hasher.update(&[0]).update(&(text.len() as u64).to_be_bytes()).update(text);
 }
 
+/// Reads one file whole, as the zone files and those that they include are read: no device, and no file without end.
+pub fn read_text(path: &Path) -> io::Result<Vec<u8>> {
+    read_source(path).map(|(text, _)| text)
+}
+
 /// Reads one file whole. `Interrupted` if somebody wrote to it meanwhile.
 fn read_source(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
     // Opening a pipe would wait for a writer.

@@ -109,8 +109,13 @@ async fn serve_connection(stream: TcpStream, from: SocketAddr, shared: Arc<Share
     }
 }
 
-async fn authenticate(stream: TcpStream, from: SocketAddr, shared: &Shared) -> Option<NoiseStream> {
-    match timeout(HANDSHAKE_TIMEOUT, NoiseStream::accept(stream, &shared.secrets)).await {
+async fn authenticate(stream: TcpStream, from: SocketAddr, shared: &Shared) -> Option<NoiseStream<TcpStream>> {
+    let accept = async {
+        // A response goes out at once, without waiting for the acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        NoiseStream::accept(stream, &shared.secrets).await
+    };
+    match timeout(HANDSHAKE_TIMEOUT, accept).await {
         Ok(Ok(stream)) => {
             shared.metrics.gossip_streams.inc();
             Some(stream)

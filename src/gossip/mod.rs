@@ -21,5 +21,6 @@ mod tests;
 pub use driver::{Core, Driver, DriverError, Options, Ports, SystemClock};
 pub use endpoint::{BindError, Endpoint};
 pub use key::{ClusterKey, KeyError, KeyId, Keyring, LoadedKeyring};
-pub use seal::MAX_PAYLOAD;
+pub use noise::{NoiseStream, StreamError};
+pub use seal::{MAX_PAYLOAD, OpenError, Sealer};
 pub use secrets::Secrets;

@@ -13,8 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use snow::{Builder, HandshakeState, TransportState};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::key::KeyId;
 use super::secrets::{Derived, Secrets};
@@ -38,7 +37,7 @@ const LINGER: u64 = 4096;
 
 /// Why a stream failed. It is of no use afterwards.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StreamError {
+pub enum StreamError {
     /// The other end does not speak this protocol.
     #[error("the other end is no Grapevine node")]
     NotGossip,
@@ -68,18 +67,18 @@ impl From<snow::Error> for StreamError {
     }
 }
 
-/// An authenticated stream.
-pub(super) struct NoiseStream {
-    stream: TcpStream,
+/// An authenticated stream over a connection of any kind: TCP, or a pipe in memory.
+pub struct NoiseStream<S> {
+    stream: S,
     noise: TransportState,
     key: KeyId,
     /// One Noise message as it is on the wire.
     sealed: Vec<u8>,
 }
 
-impl NoiseStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> NoiseStream<S> {
     /// Opens a stream to a node that accepted a connection.
-    pub(super) async fn connect(mut stream: TcpStream, secrets: &Secrets) -> Result<NoiseStream, StreamError> {
+    pub async fn connect(mut stream: S, secrets: &Secrets) -> Result<NoiseStream<S>, StreamError> {
         let key = secrets.sealing();
         let preamble = preamble(key.id);
         let mut handshake = builder(&key, &prologue(&preamble, secrets))?.build_initiator()?;
@@ -99,7 +98,7 @@ impl NoiseStream {
     }
 
     /// Takes a stream from a node that connected. If it is refused, the other end is told why it can be.
-    pub(super) async fn accept(mut stream: TcpStream, secrets: &Secrets) -> Result<NoiseStream, StreamError> {
+    pub async fn accept(mut stream: S, secrets: &Secrets) -> Result<NoiseStream<S>, StreamError> {
         let mut preamble = [0; 11];
         stream.read_exact(&mut preamble[..3]).await?;
         if preamble[..2] != MAGIC {
@@ -130,25 +129,22 @@ impl NoiseStream {
         NoiseStream::established(stream, handshake, id)
     }
 
-    fn established(stream: TcpStream, handshake: HandshakeState, key: KeyId) -> Result<NoiseStream, StreamError> {
-        // Requests are small and wait for their responses.
-        stream.set_nodelay(true)?;
+    fn established(stream: S, handshake: HandshakeState, key: KeyId) -> Result<NoiseStream<S>, StreamError> {
         Ok(NoiseStream { stream, noise: handshake.into_transport_mode()?, key, sealed: vec![0; 2 + MAX_NOISE] })
     }
 
     /// The key that authenticated the stream.
-    pub(super) fn key(&self) -> KeyId {
+    pub fn key(&self) -> KeyId {
         self.key
     }
 
     /// The bare connection, to send on it what no node sends.
-    #[cfg(test)]
-    pub(super) fn into_inner(self) -> TcpStream {
+    pub fn into_inner(self) -> S {
         self.stream
     }
 
     /// Sends one message.
-    pub(super) async fn write_message(&mut self, message: &[u8]) -> Result<(), StreamError> {
+    pub async fn write_message(&mut self, message: &[u8]) -> Result<(), StreamError> {
         if message.len() > MAX_DECODED {
             return Err(StreamError::TooLong(message.len()));
         }
@@ -163,7 +159,7 @@ impl NoiseStream {
     }
 
     /// Receives one message; nothing if the other end closed the stream between messages.
-    pub(super) async fn read_message(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
+    pub async fn read_message(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
         let mut message = Vec::new();
         let len = match self.stream.read_u16().await {
             Ok(len) => len,
@@ -228,7 +224,7 @@ fn builder<'a>(key: &'a Arc<Derived>, prologue: &'a [u8]) -> Result<Builder<'a>,
     Ok(Builder::new(params).psk(0, &key.psk)?.prologue(prologue)?)
 }
 
-async fn check_version(stream: &mut TcpStream) -> Result<(), StreamError> {
+async fn check_version(stream: &mut (impl AsyncRead + Unpin)) -> Result<(), StreamError> {
     let mut answer = [0; 3];
     stream.read_exact(&mut answer).await?;
     match answer {
@@ -238,7 +234,11 @@ async fn check_version(stream: &mut TcpStream) -> Result<(), StreamError> {
     }
 }
 
-async fn read_handshake(stream: &mut TcpStream, handshake: &mut HandshakeState, len: u16) -> Result<(), StreamError> {
+async fn read_handshake(
+    stream: &mut (impl AsyncRead + Unpin),
+    handshake: &mut HandshakeState,
+    len: u16,
+) -> Result<(), StreamError> {
     let mut message = [0; 128];
     let message = message.get_mut(..usize::from(len)).ok_or(StreamError::NotGossip)?;
     stream.read_exact(message).await?;
@@ -247,7 +247,7 @@ async fn read_handshake(stream: &mut TcpStream, handshake: &mut HandshakeState, 
 }
 
 /// Says why not, and closes without a reset that would take the words back.
-async fn refuse(mut stream: TcpStream, words: &[u8]) -> Result<(), StreamError> {
+async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &[u8]) -> Result<(), StreamError> {
     stream.write_all(words).await?;
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGER), &mut tokio::io::sink()).await?;

@@ -45,12 +45,15 @@ pub(super) enum RequestError {
     TimedOut,
 }
 
+/// A stream with a peer.
+type PeerStream = NoiseStream<TcpStream>;
+
 /// Connections to peers.
 pub(super) struct Peers {
     secrets: Arc<Secrets>,
     permits: Semaphore,
     /// Idle connections with the time since when. Locked for look-ups only, never across an await.
-    idle: Mutex<HashMap<SocketAddr, Vec<(NoiseStream, Instant)>>>,
+    idle: Mutex<HashMap<SocketAddr, Vec<(PeerStream, Instant)>>>,
 }
 
 impl Peers {
@@ -75,26 +78,28 @@ impl Peers {
         timeout(REQUEST_TIMEOUT, attempt).await.map_err(|_| RequestError::TimedOut)?
     }
 
-    async fn connect(&self, to: SocketAddr) -> Result<NoiseStream, StreamError> {
+    async fn connect(&self, to: SocketAddr) -> Result<PeerStream, StreamError> {
         let stream = TcpStream::connect(to).await?;
+        // Requests are small and wait for their responses.
+        stream.set_nodelay(true)?;
         NoiseStream::connect(stream, &self.secrets).await
     }
 
-    async fn exchange(&self, to: SocketAddr, mut stream: NoiseStream, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
+    async fn exchange(&self, to: SocketAddr, mut stream: PeerStream, payload: &[u8]) -> Result<Vec<u8>, RequestError> {
         stream.write_message(payload).await?;
         let response = stream.read_message().await?.ok_or(RequestError::Closed)?;
         self.keep_idle(to, stream);
         Ok(response)
     }
 
-    fn take_idle(&self, to: SocketAddr) -> Option<NoiseStream> {
+    fn take_idle(&self, to: SocketAddr) -> Option<PeerStream> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let streams = idle.get_mut(&to)?;
         streams.retain(|(stream, since)| since.elapsed() < IDLE && self.secrets.find(stream.key()).is_some());
         streams.pop().map(|(stream, _)| stream)
     }
 
-    fn keep_idle(&self, to: SocketAddr, stream: NoiseStream) {
+    fn keep_idle(&self, to: SocketAddr, stream: PeerStream) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, streams| {
             streams.retain(|(_, since)| since.elapsed() < IDLE);

@@ -33,7 +33,7 @@ pub const MAX_PAYLOAD: usize = MAX_DATAGRAM - HEADER - INNER - TAG;
 
 /// Why a datagram is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum OpenError {
+pub enum OpenError {
     /// Garbage, or cut off.
     #[error("not a gossip datagram")]
     NotGossip,
@@ -52,7 +52,7 @@ pub(super) enum OpenError {
 }
 
 /// Seals and opens the datagrams of one process.
-pub(super) struct Sealer {
+pub struct Sealer {
     secrets: Arc<Secrets>,
     /// Names this process among senders.
     sender: u64,
@@ -63,13 +63,14 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(secrets: Arc<Secrets>) -> std::io::Result<Sealer> {
+    /// For a process of its own: no other seals under its name. Fails if the system has no randomness to give.
+    pub fn new(secrets: Arc<Secrets>) -> std::io::Result<Sealer> {
         let mut rng = StdRng::try_from_rng(&mut SysRng).map_err(std::io::Error::other)?;
         Ok(Sealer { secrets, sender: rng.random(), counter: 0, rng, windows: ReplayWindows::default() })
     }
 
     /// A payload as a datagram.
-    pub(super) fn seal(&mut self, payload: &[u8]) -> Vec<u8> {
+    pub fn seal(&mut self, payload: &[u8]) -> Vec<u8> {
         let key = self.secrets.sealing();
         let nonce: [u8; 24] = self.rng.random();
         self.counter += 1;
@@ -91,7 +92,7 @@ impl Sealer {
     }
 
     /// The payload of a datagram, if it is authentic and new.
-    pub(super) fn open(&mut self, datagram: &[u8]) -> Result<Vec<u8>, OpenError> {
+    pub fn open(&mut self, datagram: &[u8]) -> Result<Vec<u8>, OpenError> {
         let (&[MAGIC, version], _) = datagram.split_first_chunk::<2>().ok_or(OpenError::NotGossip)? else {
             return Err(OpenError::NotGossip);
         };

@@ -7,7 +7,7 @@ use super::entry::EntryKind;
 use super::parser::{Parser, Place, RrsetMap};
 use super::splice::Line;
 use super::{Diagnostic, Level};
-use crate::zone::{Name, Rdata, RecordType};
+use crate::zone::{Name, Rdata, RecordType, coexistence};
 
 /// Something about an RRset or one of its records.
 struct Finding {
@@ -28,7 +28,7 @@ pub(super) fn check(parser: &mut Parser<'_>) {
     }
     if complete && !parser.rrsets.contains_key(&(parser.origin.clone(), RecordType::NS)) {
         let message = format!("the zone has no NS at its apex {}", parser.origin);
-        report_at_start(parser, Level::Warning, message);
+        report_at_start(parser, Level::Error, message);
     }
     let mut checks = Checks { origin: &parser.origin, rrsets: &parser.rrsets, found: Vec::new() };
     checks.singletons();
@@ -63,6 +63,7 @@ enum Target {
     Cname,
     NoAddress,
     NoGlue,
+    BelowDname,
 }
 
 impl Checks<'_> {
@@ -77,8 +78,7 @@ impl Checks<'_> {
     /// One CNAME or DNAME a name (RFC 1034 §3.6.2, RFC 6672 §2.4).
     fn singletons(&mut self) {
         for (key, rrset) in self.rrsets {
-            if matches!(key.1, RecordType::CNAME | RecordType::DNAME) && rrset.rdatas.len() > 1 {
-                let message = format!("{} has {} {} records; a name has one", key.0, rrset.rdatas.len(), key.1);
+            if let Some(message) = coexistence::too_many(&key.0, key.1, rrset.rdatas.len()) {
                 self.find(key, None, Level::Error, message);
             }
         }
@@ -86,37 +86,39 @@ impl Checks<'_> {
 
     /// A CNAME stands alone (RFC 1034 §3.6.2, RFC 2181 §10.1).
     fn cname_beside_others(&mut self) {
-        let mut others: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
+        let mut types: BTreeMap<&Name, Vec<RecordType>> = BTreeMap::new();
         let aliases = self.owners_of(RecordType::CNAME);
         if aliases.is_empty() {
             return;
         }
         for key in self.rrsets.keys().filter(|key| aliases.contains(&key.0)) {
-            if key.1 != RecordType::CNAME && !key.1.may_accompany_cname() {
-                others.entry(&key.0).or_default().push(key.1.to_string());
-            }
+            types.entry(&key.0).or_default().push(key.1);
         }
         if aliases.contains(self.origin) {
-            others.entry(self.origin).or_default().push(RecordType::SOA.to_string());
+            types.entry(self.origin).or_default().push(RecordType::SOA);
         }
-        for (owner, mut types) in others {
-            types.sort();
-            let message = format!("{owner} has a CNAME and other data ({}); a CNAME stands alone", types.join(", "));
-            self.find(&(owner.clone(), RecordType::CNAME), None, Level::Error, message);
+        for (owner, types) in types {
+            if let Some(message) = coexistence::beside_cname(owner, types) {
+                self.find(&(owner.clone(), RecordType::CNAME), None, Level::Error, message);
+            }
         }
     }
 
-    /// Nothing exists below a DNAME (RFC 6672 §2.4).
+    /// Nothing exists below a DNAME (RFC 6672 §2.4) but hashed names, which are no names of the zone (RFC 5155 §7.2.8).
     fn below_dname(&mut self) {
         let dnames = self.owners_of(RecordType::DNAME);
         if dnames.is_empty() {
             return;
         }
         let mut found = Vec::new();
-        for key in self.rrsets.keys() {
+        let hashed = self.owners_of(RecordType::NSEC3);
+        let of_hashed = |key: &(Name, RecordType)| {
+            matches!(key.1, RecordType::NSEC3 | RecordType::RRSIG) && hashed.contains(&key.0)
+        };
+        for key in self.rrsets.keys().filter(|key| !of_hashed(key)) {
             let mut above = std::iter::successors(key.0.parent(), Name::parent);
             if let Some(dname) = above.find(|name| dnames.contains(name)) {
-                found.push((key, format!("{} lies below the DNAME at {dname}, so it cannot exist", key.0)));
+                found.push((key, coexistence::below_dname(&key.0, &dname)));
             }
         }
         for (key, message) in found {
@@ -137,22 +139,28 @@ impl Checks<'_> {
                 _ => continue,
             };
             if key.1 == RecordType::NS && key.0.is_wildcard() {
-                found.push((key, None, "a wildcard owns NS records, which delegate nothing".to_owned()));
+                let message = "a wildcard owns NS records, which delegate nothing".to_owned();
+                found.push((key, None, Level::Warning, message));
             }
+            // Without a name server that has an address nobody finds the zone; elsewhere others may still be of use.
+            let is_apex_ns = key.1 == RecordType::NS && key.0 == *self.origin;
+            let level = if is_apex_ns { Level::Error } else { Level::Warning };
             for rdata in &rrset.rdatas {
                 let target = Name::from_valid_wire(&rdata.as_wire()[name_at..]);
-                let what = match self.target(&cuts, &target) {
+                let (level, what) = match self.target(&cuts, &target) {
                     Target::Fine => continue,
-                    Target::Cname => "is an alias (CNAME); name the host itself",
-                    Target::NoAddress => "has no A or AAAA in this zone",
+                    Target::Cname => (level, "is an alias (CNAME); name the host itself"),
+                    Target::NoAddress => (level, "has no A or AAAA in this zone"),
+                    Target::BelowDname => (level, "lies below a DNAME, so it cannot exist"),
                     Target::NoGlue if key.1 != RecordType::NS => continue,
-                    Target::NoGlue => "needs glue: an A or AAAA record in this zone",
+                    Target::NoGlue => (Level::Warning, "needs glue: an A or AAAA record in this zone"),
                 };
-                found.push((key, Some(rdata), format!("{target}, to which {} of {} points, {what}", key.1, key.0)));
+                let message = format!("{target}, to which {} of {} points, {what}", key.1, key.0);
+                found.push((key, Some(rdata), level, message));
             }
         }
-        for (key, rdata, message) in found {
-            self.find(key, rdata, Level::Warning, message);
+        for (key, rdata, level, message) in found {
+            self.find(key, rdata, level, message);
         }
     }
 
@@ -173,19 +181,29 @@ impl Checks<'_> {
         if has(target, RecordType::CNAME) {
             return Target::Cname;
         }
-        // A wildcard or a DNAME above may give it one; which of them applies is for the lookup to say.
-        let mut above = std::iter::successors(target.parent(), Name::parent).take_while(in_zone);
-        let synthesised = above.any(|name| {
-            let wildcard = name.child(b"*").is_ok_and(|star| addresses(&star) || has(&star, RecordType::CNAME));
-            wildcard || has(&name, RecordType::DNAME)
-        });
-        if synthesised { Target::Fine } else { Target::NoAddress }
+        // A wildcard above may give it one; which of them applies is for the lookup to say.
+        let above = std::iter::successors(target.parent(), Name::parent).take_while(in_zone);
+        if above.clone().any(|name| has(&name, RecordType::DNAME)) {
+            return Target::BelowDname;
+        }
+        let sources: Vec<Name> = above.filter_map(|name| name.child(b"*").ok()).collect();
+        if sources.iter().any(addresses) {
+            Target::Fine
+        } else if sources.iter().any(|star| has(star, RecordType::CNAME)) {
+            Target::Cname
+        } else {
+            Target::NoAddress
+        }
     }
 
-    /// Digests of DS and CDS have the length of their algorithm (RFC 4034 §5.1, RFC 4509, RFC 6605).
+    /// Digests have the length of their algorithm (RFC 4034 §5.1, RFC 4509, RFC 6605). Only BIND refuses others in CDS.
     fn digests(&mut self) {
         let mut found = Vec::new();
-        for (key, rrset) in self.rrsets.iter().filter(|rrset| matches!(rrset.0.1, RecordType::DS | RecordType::CDS)) {
+        for (key, rrset) in self
+            .rrsets
+            .iter()
+            .filter(|rrset| matches!(rrset.0.1, RecordType::DS | RecordType::CDS | RecordType::TA | RecordType::DLV))
+        {
             for rdata in &rrset.rdatas {
                 let wire = rdata.as_wire();
                 let expected = match wire[3] {
@@ -202,7 +220,8 @@ impl Checks<'_> {
             }
         }
         for (key, rdata, message) in found {
-            self.find(key, Some(rdata), Level::Warning, message);
+            let level = if key.1 == RecordType::CDS { Level::Warning } else { Level::Error };
+            self.find(key, Some(rdata), level, message);
         }
     }
 }
@@ -268,6 +287,11 @@ mod tests {
             "a TXT x\na.d A 192.0.2.1\nd DNAME x.\n",
             "a TXT x\na SOA ns hm 1 2 3 4 5\n",
             "a TXT x\n@ SOA ns hm 2 2 3 4 5\n",
+            "a TXT x\n@ NS nowhere\n",
+            "a TXT x\n@ NS x.d\nd DNAME x.\n",
+            "a CNAME x.\n@ NS a\n",
+            "* CNAME x.\n@ NS a\n",
+            "a TXT x\nsub DS 1 8 2 00\nsub NS ns\n",
         ] {
             assert!(levels(lines).contains(&(Level::Error, 6)), "{lines} {:?}", findings(lines));
         }
@@ -277,13 +301,12 @@ mod tests {
     #[test]
     fn what_is_probably_not_meant_is_a_warning() {
         for lines in [
-            "@ NS ns2\n",
             "sub NS ns.sub\n",
             "sub NS ns.other\nother NS ns\n",
             "@ MX 10 nowhere\n",
             "_s._tcp SRV 0 0 1 nowhere\n",
             "* NS ns\n",
-            "sub DS 1 8 2 00\nsub NS ns\n",
+            "sub CDS 1 8 2 00\nsub NS ns\n",
             "a.test. A 192.0.2.1\n",
             "ns A 192.0.2.1\n",
             "ns 70 A 192.0.2.2\n",
@@ -302,12 +325,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_soa_is_refused_and_one_without_ns_is_not() {
+    fn a_file_without_soa_or_without_ns_is_refused() {
         let origin = "example.".parse().expect("a name");
         let parse = |text: &str| ZoneFile::parse("z", text.as_bytes(), &origin, &mut |_| Err(String::new()));
         assert!(parse("").is_err_and(|found| found[0].message.contains("no SOA")));
         assert!(parse("@ 60 NS ns.else.\n").is_err());
-        let without_ns = parse("@ 60 SOA a b 1 2 3 4 5\n").expect("it loads");
-        assert_eq!(without_ns.warnings().len(), 1);
+        assert!(parse("@ 60 SOA a b 1 2 3 4 5\n").is_err_and(|found| found[0].message.contains("no NS")));
     }
 }

@@ -1,6 +1,5 @@
 //! `$ORIGIN`, `$INCLUDE` (RFC 1035 §5.1), `$TTL` (RFC 2308 §4) and the way to `$GENERATE`.
 
-use super::char_string;
 use super::entry::{EntryKind, Source};
 use super::lexer::{Extent, Token};
 use super::parser::{Parser, Place, name};
@@ -24,6 +23,7 @@ impl Parser<'_> {
         match keyword.text.to_ascii_uppercase().as_slice() {
             b"$ORIGIN" => {
                 let [argument] = exactly::<1>(keyword, arguments, "$ORIGIN takes one name")?;
+                argument.unquoted()?;
                 place.origin = name(&argument, &place.origin)?;
                 let kind = EntryKind::Origin(place.origin.clone());
                 self.push(place, extent, kind);
@@ -31,9 +31,10 @@ impl Parser<'_> {
             }
             b"$TTL" => {
                 let [argument] = exactly::<1>(keyword, arguments, "$TTL takes one TTL")?;
+                argument.unquoted()?;
                 let wrong = || format!("a TTL is a number of seconds up to {MAX_TTL}, or like 1h30m");
-                let ttl = parse_ttl(argument.text).filter(|&ttl| ttl <= MAX_TTL);
-                let ttl = ttl.ok_or_else(|| TextError::new(wrong()).or_at(argument.at))?;
+                let ttl = parse_ttl(argument.text).ok_or_else(|| TextError::new(wrong()).or_at(argument.at))?;
+                let ttl = self.legal_ttl(ttl, place, extent, argument.at);
                 self.ttl.set_default(ttl);
                 self.push(place, extent, EntryKind::Ttl(ttl));
                 Ok(())
@@ -58,8 +59,8 @@ impl Parser<'_> {
             [_, _, more, ..] => return Err(TextError::new("text after $INCLUDE file origin").or_at(more.at)),
         };
         let fail = |message: String| Err(TextError::new(message).or_at(file.at));
-        let named = char_string::decode(file.text).map_err(|error| error.or_at(file.at))?;
-        let Ok(named) = std::str::from_utf8(&named) else { return fail("the file name is not UTF-8".to_owned()) };
+        // A backslash is one of the name's own, as BIND and NSD have it.
+        let Ok(named) = std::str::from_utf8(file.text) else { return fail("the file name is not UTF-8".to_owned()) };
         let path = resolve(&self.sources[place.source as usize].path, named);
         if self.open.iter().any(|&open| self.sources[open as usize].path == path) {
             return fail(format!("{path} includes itself"));

@@ -37,6 +37,7 @@ impl Parser<'_> {
             return Err(TextError::new("$GENERATE takes a range, an owner, a type and data").or_at(tokens[0].end()));
         };
         debug_assert!(keyword.text.starts_with(b"$"));
+        owner.unquoted()?;
         let range = range(range_token.text).map_err(|error| error.or_at(range_token.at))?;
         let header = header(rest, tokens)?;
         if header.rtype == RecordType::SOA {
@@ -51,9 +52,12 @@ impl Parser<'_> {
             let message = format!("$GENERATE makes more than {MAX_GENERATED} records");
             return Err(TextError::new(message).or_at(range_token.at));
         }
+        if first.at != last.at {
+            let message = "the data is one word here; put data of several in quotes, like \"10 mail$\"";
+            return Err(TextError::new(message).or_at(first.at));
+        }
         let ttl = self.ttl_of(&header, None, place, extent, rest[header.used - 1].at);
-        // A single quoted token holds data of several tokens (BIND's way to write `"10 mail$"`).
-        let values = if first.at == last.at { first.text } else { &place.text[first.at..last.end()] };
+        let values = first.text;
         let (owner_parts, value_parts) = (template(owner)?, parts(values).map_err(|error| error.or_at(first.at))?);
         let (mut records, mut repeats) = (Vec::new(), Vec::new());
         let mut next = Some(range.start);

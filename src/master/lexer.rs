@@ -2,7 +2,9 @@
 //!
 //! An entry is a line, or several that parentheses hold together; it always fills whole lines of the text.
 
-/// The byte order mark that some editors put before UTF-8; read over, and kept.
+use super::rdata::TextError;
+
+/// The byte order mark that some editors put before UTF-8; the lexer reads over it, the parser reports it.
 pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A word or a quoted string, escapes still in place.
@@ -22,6 +24,14 @@ impl Token<'_> {
     /// Where the token ends in the source, a closing quote included.
     pub(super) fn end(&self) -> usize {
         self.at + self.text.len() + if self.quoted { 2 } else { 0 }
+    }
+
+    /// Refuses quotes: they are for strings and file names alone.
+    pub(super) fn unquoted(&self) -> Result<(), TextError> {
+        if !self.quoted {
+            return Ok(());
+        }
+        Err(TextError::new("only strings stand in quotes; write this without them").or_at(self.at))
     }
 }
 
@@ -55,7 +65,7 @@ pub(super) struct Lexer<'a> {
 const PLAIN: [bool; 256] = {
     let mut plain = [true; 256];
     let mut index = 0;
-    let special = b" \t\r\n;()\"\\";
+    let special = b" \t\r\n;()\"\\\0";
     while index < special.len() {
         plain[special[index] as usize] = false;
         index += 1;
@@ -111,6 +121,11 @@ impl<'a> Lexer<'a> {
                         return Ok(());
                     }
                 }
+                // Alone it ends a line, as BIND and NSD have it.
+                b'\r' if open.is_none() && self.text.get(self.at + 1) != Some(&b'\n') => {
+                    self.at += 1;
+                    return Ok(());
+                }
                 b' ' | b'\t' | b'\r' => {
                     self.at += 1;
                     glued = false;
@@ -146,10 +161,11 @@ impl<'a> Lexer<'a> {
             while self.text.get(self.at).is_some_and(|&byte| PLAIN[usize::from(byte)]) {
                 self.at += 1;
             }
-            if self.text.get(self.at) != Some(&b'\\') {
-                return Ok(Token { text: &self.text[at..self.at], at, quoted: false, glued });
+            match self.text.get(self.at) {
+                Some(b'\\') => self.escape()?,
+                Some(0) => return Err(self.error("a NUL byte; the file is damaged, or no text")),
+                _ => return Ok(Token { text: &self.text[at..self.at], at, quoted: false, glued }),
             }
-            self.escape()?;
         }
     }
 

@@ -10,6 +10,7 @@ mod char_string;
 mod check;
 mod diagnostic;
 mod directive;
+mod edit_lines;
 mod entry;
 mod generate;
 mod lexer;
@@ -23,7 +24,8 @@ mod splice;
 mod ttl;
 mod zone_file;
 
-pub use diagnostic::{Diagnostic, Level, MAX_SOURCE_LINE};
+pub use diagnostic::{Diagnostic, Level};
+pub use edit_lines::{EditLines, Verb};
 pub use marker::Marker;
 pub use rdata::{RdataTextError, parse_rdata, rdata_to_text, record_to_text};
 pub use render::render;

@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use super::entry::{Entry, EntryKind, RecordEntry, Source};
-use super::lexer::{Extent, Lexer, Token};
+use super::lexer::{BOM, Extent, Lexer, Token};
 use super::rdata::{self, TextError};
 use super::ttl::{MAX_TTL, TtlState, parse_ttl};
 use super::{Diagnostic, Level, Marker, ZoneFile, canonical_order, check};
@@ -60,7 +60,6 @@ pub(super) enum Owner {
 /// TTL, class and type in any order that RFC 1035 §5.1 permits, and how many tokens they took.
 pub(super) struct Header {
     pub(super) ttl: Option<u32>,
-    pub(super) ttl_too_large: bool,
     pub(super) rtype: RecordType,
     pub(super) used: usize,
 }
@@ -86,6 +85,10 @@ impl<'i> Parser<'i> {
     pub(super) fn run(mut self, path: &str, text: &[u8]) -> Result<ZoneFile, Vec<Diagnostic>> {
         self.sources.push(Source { path: path.to_owned(), text: text.into(), uses: 1 });
         let origin = self.origin.clone();
+        if text.starts_with(BOM) {
+            let message = "the file starts with a byte order mark; save it as UTF-8 without one".to_owned();
+            self.keep(Diagnostic::new(path, text, (0, 1), 0, Level::Error, message));
+        }
         self.read_source(0, origin, Owner::None);
         check::check(&mut self);
         // A comment between the parentheses of an entry goes with the entry, so it marks nothing.
@@ -140,6 +143,10 @@ impl<'i> Parser<'i> {
     fn record(&mut self, place: &mut Place, extent: Extent, tokens: &[Token<'_>]) -> Result<(), TextError> {
         let rest = if extent.indented { tokens } else { &tokens[1..] };
         if !extent.indented {
+            let before = place.text[..tokens[0].at].last();
+            if tokens[0].at > extent.start && before.is_some_and(|byte| !b"\r\n".contains(byte)) {
+                return Err(TextError::new("the owner has to stand at the start of its line, before any parenthesis"));
+            }
             place.owner = Owner::Unusable;
             place.owner = Owner::Known(name(&tokens[0], &place.origin)?);
         }
@@ -158,8 +165,9 @@ impl<'i> Parser<'i> {
         let rdata = rdata::read(rtype, &rest[header.used..], &place.origin)
             .map_err(|error| error.or_at(rest.get(header.used).or(tokens.last()).map_or(extent.start, |t| t.at)))?;
         if !in_zone {
-            header.ttl.iter().for_each(|&ttl| self.ttl.stated(ttl));
-            self.push(place, extent, EntryKind::OutOfZone { stated_ttl: header.ttl });
+            let stated_ttl = header.ttl.map(|ttl| self.legal_ttl(ttl, place, extent, tokens[0].at));
+            stated_ttl.iter().for_each(|&ttl| self.ttl.stated(ttl));
+            self.push(place, extent, EntryKind::OutOfZone { stated_ttl });
             return Ok(());
         }
         let soa = (rtype == RecordType::SOA).then(|| Soa::from_rdata(0, rdata.as_wire())).flatten();
@@ -189,11 +197,7 @@ impl<'i> Parser<'i> {
     ) -> u32 {
         let entry = (extent.start, extent.line);
         if let Some(ttl) = header.ttl {
-            if header.ttl_too_large {
-                let message =
-                    format!("a TTL is at most {MAX_TTL} seconds; a larger one counts as 0 (RFC 2181 section 8)");
-                self.report(place, entry, at, Level::Warning, message);
-            }
+            let ttl = self.legal_ttl(ttl, place, extent, at);
             self.ttl.stated(ttl);
             return ttl;
         }
@@ -205,6 +209,16 @@ impl<'i> Parser<'i> {
             self.report(place, entry, at, Level::Warning, message);
         }
         implied
+    }
+
+    /// A TTL as it counts: with the highest bit set as zero (RFC 2181 §8), which is pointed out at `at`.
+    pub(super) fn legal_ttl(&mut self, ttl: u32, place: &Place, extent: Extent, at: usize) -> u32 {
+        if ttl <= MAX_TTL {
+            return ttl;
+        }
+        let message = format!("a TTL is at most {MAX_TTL} seconds; a larger one counts as 0 (RFC 2181 section 8)");
+        self.report(place, (extent.start, extent.line), at, Level::Warning, message);
+        0
     }
 
     /// Takes the SOA; tells whether it was there before.
@@ -308,16 +322,16 @@ pub(super) fn name(token: &Token<'_>, origin: &Name) -> Result<Name, TextError> 
 
 /// Reads TTL, class and type from the tokens after the owner; `all` places the error if there is none.
 pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, TextError> {
-    let (mut ttl, mut ttl_too_large, mut class) = (None, false, false);
+    let (mut ttl, mut class) = (None, false);
     for (index, token) in rest.iter().enumerate() {
         let fail = |message: String| Err(TextError::new(message).or_at(token.at));
+        token.unquoted()?;
         let starts_with_digit = token.text.first().is_some_and(u8::is_ascii_digit);
         if starts_with_digit && ttl.is_none() {
             let Some(value) = parse_ttl(token.text) else {
                 return fail("a TTL is a number of seconds, or like 1h30m".to_owned());
             };
-            // RFC 2181 §8: a TTL with the highest bit set counts as zero.
-            (ttl, ttl_too_large) = (Some(if value > MAX_TTL { 0 } else { value }), value > MAX_TTL);
+            ttl = Some(value);
         } else if let Some(number) = class_number(token.text).filter(|_| !class) {
             if number != 1 {
                 return fail("only class IN is served".to_owned());
@@ -327,7 +341,10 @@ pub(super) fn header(rest: &[Token<'_>], all: &[Token<'_>]) -> Result<Header, Te
             let text = std::str::from_utf8(token.text).unwrap_or("\u{fffd}");
             return match text.parse::<RecordType>() {
                 Ok(rtype) if rtype.is_meta() => fail(format!("{rtype} is no type that a zone can hold")),
-                Ok(rtype) => Ok(Header { ttl, ttl_too_large, rtype, used: index + 1 }),
+                Ok(rtype @ (RecordType::MD | RecordType::MF)) => {
+                    fail(format!("{rtype} is obsolete (RFC 973); write an MX"))
+                }
+                Ok(rtype) => Ok(Header { ttl, rtype, used: index + 1 }),
                 Err(error) => fail(error.to_string()),
             };
         }

@@ -1,17 +1,18 @@
 //! Local edits: from a command to a staged batch, and to the answer once it is kept.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::node::Node;
-use super::{Applied, Command, CommandError, Edit, EditOrigin, Effect, Now, Source, Ticket};
-use crate::replica::{EditError, EditRequest, StageError, Staged, Wanted, catalog_name};
+use super::{Applied, Command, CommandError, DirectEdit, Edit, EditOrigin, Effect, Now, Source, Ticket};
+use crate::replica::{Batch, EditError, EditRequest, StageError, Staged, Wanted, catalog_name};
 use crate::zone::{Name, ZoneContent};
 
 impl Command {
     /// The zone that the command concerns; of an import, which is a node's first command, the first one.
     pub fn zone(&self) -> Name {
         match self {
-            Command::Edit(edit) => edit.zone.clone(),
+            Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.zone.clone(),
             Command::Create { content, .. } => content.origin.clone(),
             Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
             Command::Delete { zone, .. } | Command::Drop { zone, .. } | Command::Remember { zone, .. } => zone.clone(),
@@ -27,10 +28,17 @@ const MAX_GROUP_CHANGES: usize = 10_000;
 /// Who waits for a staged write: each command's ticket, its zone, and whether it changes anything.
 pub(super) type Waiters = Vec<(Option<Ticket>, Name, bool)>;
 
+/// An edit to be staged.
+struct Wish {
+    ticket: Option<Ticket>,
+    edit: Edit,
+    by_steps: bool,
+}
+
 /// Waiting commands sorted into what can be staged now. Commands for one zone keep their order.
 #[derive(Default)]
 struct Sorted {
-    edits: BTreeMap<Name, Vec<(Option<Ticket>, Edit)>>,
+    edits: BTreeMap<Name, Vec<Wish>>,
     creations: BTreeMap<Name, (Option<Ticket>, ZoneContent, Source)>,
     /// An import or a deletion.
     catalog: Option<(Option<Ticket>, Command)>,
@@ -44,7 +52,7 @@ impl Node {
     pub(super) fn pump_commands(&mut self, now: Now) {
         let mut sorted = Sorted::default();
         for (ticket, command) in std::mem::take(&mut self.commands) {
-            self.sort(ticket, command, &mut sorted);
+            self.sort(ticket, command, &mut sorted, now);
         }
         let Sorted { edits, creations, catalog, held, .. } = sorted;
         self.commands = held;
@@ -59,18 +67,21 @@ impl Node {
         }
     }
 
-    fn sort(&self, ticket: Option<Ticket>, command: Command, sorted: &mut Sorted) {
+    fn sort(&mut self, ticket: Option<Ticket>, command: Command, sorted: &mut Sorted, now: Now) {
         let zone = command.zone();
         let edits = sorted.edits.get(&zone);
         let catalog_is_free = !self.replica.is_catalog_staged() && sorted.catalog.is_none();
         let fits = !sorted.blocked.contains(&zone)
             && match &command {
-                Command::Edit(edit) => {
+                Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => {
                     let changes = |edit: &Edit| edit.changes.len();
-                    let so_far = edits.map_or(0, |edits| edits.iter().map(|(_, edit)| changes(edit)).sum());
+                    let so_far = edits.map_or(0, |edits| edits.iter().map(|wish| changes(&wish.edit)).sum());
                     let room = edits.is_none_or(|edits| edits.len() < MAX_GROUP)
                         && (so_far == 0 || so_far + changes(edit) <= MAX_GROUP_CHANGES);
-                    room && !sorted.creations.contains_key(&zone) && !self.replica.is_staged(&zone)
+                    // The same request may be waiting to be staged: it is looked for again after that.
+                    let again = |wish: &Wish| same_request(&wish.edit, edit);
+                    let first = edits.is_none_or(|edits| !edits.iter().any(again));
+                    room && first && !sorted.creations.contains_key(&zone) && !self.replica.is_staged(&zone)
                 }
                 Command::Create { .. } => {
                     let room = sorted.creations.len() < MAX_GROUP && !sorted.creations.contains_key(&zone);
@@ -86,7 +97,14 @@ impl Node {
             return;
         }
         match command {
-            Command::Edit(edit) => sorted.edits.entry(zone).or_default().push((ticket, edit)),
+            Command::Edit(edit) => {
+                sorted.edits.entry(zone).or_default().push(Wish { ticket, edit, by_steps: false });
+            }
+            Command::Direct(direct) => {
+                if let Some(edit) = self.settle(ticket, direct, now) {
+                    sorted.edits.entry(zone).or_default().push(Wish { ticket, edit, by_steps: true });
+                }
+            }
             Command::Create { content, source } => {
                 sorted.creations.insert(zone, (ticket, content, source));
             }
@@ -94,23 +112,28 @@ impl Node {
         }
     }
 
-    fn stage_edits(&mut self, zone: &Name, edits: Vec<(Option<Ticket>, Edit)>, now: Now) {
+    fn stage_edits(&mut self, zone: &Name, edits: Vec<Wish>, now: Now) {
         let actor = self.actor();
-        let sources: Vec<Source> = edits.iter().map(|(_, edit)| self.signed(&edit.source)).collect();
+        let sources: Vec<Source> = edits.iter().map(|wish| self.source_of(&wish.edit)).collect();
         let requests: Vec<EditRequest<'_>> = edits
             .iter()
             .zip(&sources)
-            .map(|((_, edit), source)| EditRequest { changes: &edit.changes, serial: edit.serial, source })
+            .map(|(Wish { edit, by_steps, .. }, source)| EditRequest {
+                changes: &edit.changes,
+                by_steps: *by_steps,
+                serial: edit.serial,
+                source,
+            })
             .collect();
         let group = match self.replica.stage_edits(zone, &requests, actor, now.wall_ms) {
             Ok(group) => group,
             Err(error) => {
                 let refused = refusal(error, zone);
-                return edits.into_iter().for_each(|(ticket, _)| self.done(ticket, Err(refused.clone())));
+                return edits.into_iter().for_each(|wish| self.done(wish.ticket, Err(refused.clone())));
             }
         };
         let mut waiters = Waiters::new();
-        for ((ticket, _), outcome) in edits.iter().zip(group.outcomes) {
+        for (Wish { ticket, .. }, outcome) in edits.iter().zip(group.outcomes) {
             match outcome {
                 Ok(changed) => waiters.push((*ticket, zone.clone(), changed)),
                 Err(error) => self.done(*ticket, Err(refusal(error.into(), zone))),
@@ -118,7 +141,7 @@ impl Node {
         }
         match group.staged {
             Some(staged) => self.persist_staged(waiters, staged),
-            None => self.all_done(waiters),
+            None => self.all_done(waiters, Vec::new(), now),
         }
     }
 
@@ -165,7 +188,7 @@ impl Node {
                 let source = self.signed(&Source::new(EditOrigin::System));
                 self.replica.stage_remember(zone, *serial, &source, actor, now.wall_ms)
             }
-            Command::Edit(_) | Command::Create { .. } => return,
+            Command::Edit(_) | Command::Direct(_) | Command::Create { .. } => return,
         };
         match staged {
             Ok(staged) => self.persist_staged(vec![(ticket, zone, true)], staged),
@@ -192,7 +215,7 @@ impl Node {
     }
 
     /// The source of an edit that this node takes.
-    fn signed(&self, source: &Source) -> Source {
+    pub(super) fn signed(&self, source: &Source) -> Source {
         Source { node: self.config.name.clone(), ..source.clone() }
     }
 
@@ -206,30 +229,43 @@ impl Node {
 
     /// Edits of this node are on disk: they count from now on.
     pub(super) fn commit(&mut self, waiters: Waiters, staged: Staged, now: Now) {
+        let batches = staged.batches();
         let changed = self.replica.commit(staged);
         self.on_changed(changed, None, now);
-        self.all_done(waiters);
+        self.all_done(waiters, batches, now);
     }
 
-    fn all_done(&mut self, waiters: Waiters) {
+    /// Answers commands that are carried out. Those that changed something made the batches, in their order.
+    fn all_done(&mut self, waiters: Waiters, batches: Vec<Arc<Batch>>, now: Now) {
+        let mut batches = batches.into_iter();
         for (ticket, zone, changed) in waiters {
-            let result = self.applied(&zone, changed);
-            self.done(ticket, result);
+            let batch = if changed { batches.next() } else { None };
+            match ticket.and_then(|ticket| Some((ticket, self.direct.remove(&ticket)?))) {
+                Some((ticket, wait)) => self.answer_edit(ticket, &zone, batch, wait, now),
+                None => {
+                    let result = self.applied(&zone, changed);
+                    self.done(ticket, result);
+                }
+            }
         }
     }
 
     /// The zone as it is now. One that was just deleted has its last serial and no version.
-    fn applied(&self, zone: &Name, changed: bool) -> Result<Applied, CommandError> {
+    pub(super) fn applied(&self, zone: &Name, changed: bool) -> Result<Applied, CommandError> {
         let state = self.replica.serving(zone).map(|zone| zone.state());
         let last = self.replica.catalog().stub(zone).map_or(0, |stub| stub.serial);
         Ok(Applied {
             serial: state.map_or(last, |state| state.serial()),
             version: state.map_or([0; 8], |state| state.version().hash()),
             changed,
+            detail: None,
         })
     }
 
     pub(super) fn done(&mut self, ticket: Option<Ticket>, result: Result<Applied, CommandError>) {
+        if let Some(ticket) = ticket {
+            self.direct.remove(&ticket);
+        }
         match (ticket, result) {
             (Some(ticket), result) => self.answer_when_published(Effect::Done { ticket, result }),
             (None, Err(error)) => self.report(super::Severity::Warn, format!("a zone was not taken over: {error}")),
@@ -238,7 +274,7 @@ impl Node {
     }
 }
 
-fn refusal(error: StageError, zone: &Name) -> CommandError {
+pub(super) fn refusal(error: StageError, zone: &Name) -> CommandError {
     match error {
         StageError::Busy => CommandError::Busy,
         StageError::NoSuchZone => CommandError::NoSuchZone(zone.clone()),
@@ -246,4 +282,9 @@ fn refusal(error: StageError, zone: &Name) -> CommandError {
         StageError::Edit(EditError::SerialJump { wanted, current }) => CommandError::SerialJump { wanted, current },
         StageError::Edit(EditError::Invalid(reason)) => CommandError::Invalid(reason),
     }
+}
+
+fn same_request(one: &Edit, other: &Edit) -> bool {
+    let id = |edit: &Edit| edit.source.request.as_ref().map(|request| request.id.clone());
+    id(one).is_some() && id(one) == id(other)
 }

@@ -164,6 +164,8 @@ pub enum Severity {
 pub enum Command {
     /// Change a zone that exists.
     Edit(Edit),
+    /// Change records of a zone that exists, worked out on the zone as it is when the edit is made.
+    Direct(DirectEdit),
     /// Make a zone of this content; its SOA's serial is the first serial.
     Create {
         /// The first content.
@@ -211,8 +213,61 @@ pub struct Edit {
     pub source: Source,
 }
 
-/// What came of a command: the zone as it now is on this node, on disk.
+/// An edit by records, and how its maker wants it done.
+#[derive(Clone, Debug)]
+pub struct DirectEdit {
+    /// The edit. Its steps are carried out one after another, and may speak of whatever is there.
+    pub edit: Edit,
+    /// Whom to wait for before the answer; only this node's disk if nothing is said.
+    pub wait: Option<Wait>,
+    /// Whether to tell what would change, and to change nothing.
+    pub dry_run: bool,
+}
+
+/// For how many members an answer waits, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wait {
+    /// For how many.
+    pub level: WaitFor,
+    /// After this time the answer tells how far the edit has come.
+    pub timeout: Duration,
+}
+
+/// How many live members must hold an edit on their disks, its author counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitFor {
+    /// More than half.
+    Quorum,
+    /// Each.
+    All,
+}
+
+/// How far an edit has spread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spread {
+    /// Whether it was far enough in time.
+    pub reached: bool,
+    /// On how many live members it is known to be on disk, this node included.
+    pub kept: usize,
+    /// How many members are alive, this node included.
+    pub live: usize,
+    /// How many members are known but down.
+    pub down: usize,
+}
+
+/// What came of an edit by records beyond the zone's version.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Detail {
+    /// Whether the same request was carried out before, so that nothing was done now.
+    pub repeated: bool,
+    /// What changed, record by record.
+    pub changes: Vec<Change>,
+    /// How far it had come, if somebody waited.
+    pub spread: Option<Spread>,
+}
+
+/// What came of a command: the zone as it now is on this node, on disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Applied {
     /// The zone's serial, 64 bits.
     pub serial: u64,
@@ -220,6 +275,8 @@ pub struct Applied {
     pub version: [u8; 8],
     /// Whether anything changed.
     pub changed: bool,
+    /// More about an edit by records.
+    pub detail: Option<Arc<Detail>>,
 }
 
 /// Why a command was refused. Nothing was changed.
@@ -247,6 +304,14 @@ pub enum CommandError {
         wanted: u32,
         /// The serial now.
         current: u32,
+    },
+    /// A request id that was used for another edit.
+    #[error("request id {id:?} was used for another edit, which made serial {serial}: choose a new id for each edit")]
+    RequestReused {
+        /// The id.
+        id: String,
+        /// The serial that the first edit under it made.
+        serial: u64,
     },
     /// Too many edits are waiting.
     #[error("too many edits are waiting to be stored; try again")]

@@ -3,6 +3,8 @@
 mod alarms;
 mod bootstrap;
 mod command;
+mod confirmation;
+mod direct;
 mod durability;
 mod event;
 mod inspect;
@@ -23,11 +25,12 @@ mod wire;
 use std::time::Duration;
 
 pub use crate::replica::{
-    ActorId, Cause, Dot, EditOrigin, HistoryEntry, HistoryPage, HistoryQuery, IncarnationId, Made, ShadowRule,
-    Shadowed, Source, Stamp, Standing, Unreachable, Walk,
+    ActorId, Cause, ClientRequest, Dot, EditOrigin, HistoryEntry, HistoryPage, HistoryQuery, IncarnationId,
+    MAX_SOURCE_TEXT, Made, ShadowRule, Shadowed, Source, Stamp, Standing, Unreachable, Walk,
 };
 pub use event::{
-    Applied, Command, CommandError, Edit, Effect, Event, InboundId, Now, PersistId, RequestId, Severity, Ticket,
+    Applied, Command, CommandError, Detail, DirectEdit, Edit, Effect, Event, InboundId, Now, PersistId, RequestId,
+    Severity, Spread, Ticket, Wait, WaitFor,
 };
 pub use inspect::{Answer, Incarnation, Question, ZoneConflicts};
 pub use node::{Node, NodeConfig};

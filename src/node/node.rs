@@ -9,12 +9,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
 use super::bootstrap::Bootstrap;
+use super::confirmation::Confirmations;
 use super::durability::Durability;
 use super::peers::Peers;
 use super::sessions::Sessions;
 use super::transfers::Transfers;
 use super::wire::{self, Datagram};
-use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket};
+use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket, Wait};
 use crate::membership::{Clock, Identity, Membership, Output, Settings, next_generation};
 use crate::replica::{ActorId, Facts, Replica, Saved, Staged};
 use crate::zone::ZoneSet;
@@ -55,6 +56,8 @@ pub(super) enum Timer {
     Tell,
     RetryWrites,
     Bootstrap,
+    /// A wait for others to keep an edit.
+    Confirm(u64),
 }
 
 /// The daemon without I/O.
@@ -75,6 +78,9 @@ pub struct Node {
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
     /// Edits of this node on their way to disk.
     pub(super) staged: BTreeMap<PersistId, (super::command::Waiters, Staged)>,
+    /// Edits by records on their way to disk, and whom their makers wait for.
+    pub(super) direct: BTreeMap<Ticket, Option<Wait>>,
+    pub(super) confirmations: Confirmations,
     pub(super) durability: Durability,
     pub(super) telling: bool,
     pub(super) alarms: super::alarms::Alarms,
@@ -115,6 +121,8 @@ impl Node {
             started_ms: now.wall_ms,
             commands: VecDeque::new(),
             staged: BTreeMap::new(),
+            direct: BTreeMap::new(),
+            confirmations: Confirmations::default(),
             durability: Durability::default(),
             telling: false,
             alarms: Default::default(),
@@ -148,7 +156,10 @@ impl Node {
             Event::Seeds(seeds) => {
                 self.with_membership(now, |membership, clock, out| membership.set_seeds(seeds, clock, out))
             }
-            Event::Leave => self.with_membership(now, |membership, clock, out| membership.leave(clock, out)),
+            Event::Leave => {
+                self.look_at_watches(true);
+                self.with_membership(now, |membership, clock, out| membership.leave(clock, out));
+            }
         }
         self.run_timers(now);
         std::mem::take(&mut self.effects)
@@ -195,6 +206,7 @@ impl Node {
                 }
             }
             Ok(Datagram::Gossip(gossip)) => self.on_gossip(gossip, now),
+            Ok(Datagram::Confirmation(message)) => self.on_confirmation(message, now),
             Err(error) => self.not_understood(from, &error, now),
         }
     }
@@ -237,11 +249,13 @@ impl Node {
             Output::Down(identity) => {
                 self.report(Severity::Warn, format!("member {} at {} is down", identity.name, identity.addr));
                 self.peers.forget(identity.addr);
+                self.look_at_watches(false);
             }
             Output::Left(identity) => {
                 self.report(Severity::Info, format!("member {} at {} left", identity.name, identity.addr));
                 self.peers.forget(identity.addr);
                 self.remember_peers();
+                self.look_at_watches(false);
             }
             Output::Renewed(identity) => {
                 self.facts.generation = identity.generation;
@@ -278,6 +292,7 @@ impl Node {
                 }
                 Timer::RetryWrites => self.retry_writes(),
                 Timer::Bootstrap => self.look_around(now),
+                Timer::Confirm(id) => self.on_confirm_timer(id, now),
             }
         }
     }

@@ -56,6 +56,7 @@ impl Node {
             self.effects.push(Effect::Merged { batches: changed.news.len() as u64 });
         }
         self.push(changed.news, from);
+        self.confirm_owed();
         if changed.incomplete
             && let Some(from) = from
         {

@@ -20,6 +20,7 @@ pub(super) const PROTOCOL: u8 = 2;
 /// What follows in a datagram: the low bits of its first byte. The protocol's version is in the others.
 const MEMBERSHIP: u8 = 0;
 const REPLICATION: u8 = 1;
+const CONFIRMATION: u8 = 2;
 const KIND_BITS: u32 = 2;
 
 /// A datagram about zones.
@@ -84,11 +85,45 @@ impl From<DecodeError> for WireError {
     }
 }
 
+/// A datagram about an edit that somebody waits for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Confirmation {
+    /// Say so when you hold this version on your disk.
+    Ask {
+        /// The sender's gossip address.
+        from: SocketAddr,
+        /// To answer by.
+        id: u64,
+        /// The zone's incarnation.
+        incarnation: IncarnationId,
+        /// At least these batches.
+        version: VersionVector,
+        /// Whether it was asked before, so that who lacks it had better fetch it.
+        again: bool,
+    },
+    /// It is on the sender's disk.
+    Kept {
+        /// The sender's gossip address.
+        from: SocketAddr,
+        /// As asked.
+        id: u64,
+    },
+}
+
+impl Confirmation {
+    pub(super) fn from(&self) -> SocketAddr {
+        match self {
+            Confirmation::Ask { from, .. } | Confirmation::Kept { from, .. } => *from,
+        }
+    }
+}
+
 /// A datagram, told apart by its first byte.
 #[derive(Debug)]
 pub(super) enum Datagram<'a> {
     Membership(&'a [u8]),
     Gossip(Gossip),
+    Confirmation(Confirmation),
 }
 
 pub(super) fn membership_datagram(payload: &[u8]) -> Vec<u8> {
@@ -104,6 +139,12 @@ pub(super) fn gossip_datagram(gossip: &Gossip) -> Vec<u8> {
     bytes
 }
 
+pub(super) fn confirmation_datagram(message: &Confirmation) -> Vec<u8> {
+    let mut bytes = vec![PROTOCOL << KIND_BITS | CONFIRMATION];
+    bytes.extend(codec::encode(message));
+    bytes
+}
+
 pub(super) fn parse_datagram(bytes: &[u8]) -> Result<Datagram<'_>, WireError> {
     let (first, payload) = bytes.split_first().ok_or_else(|| DecodeError::new("an empty datagram"))?;
     let (version, kind) = (first >> KIND_BITS, first & ((1 << KIND_BITS) - 1));
@@ -111,6 +152,7 @@ pub(super) fn parse_datagram(bytes: &[u8]) -> Result<Datagram<'_>, WireError> {
         _ if version != PROTOCOL => Err(WireError::Version(version)),
         MEMBERSHIP => Ok(Datagram::Membership(payload)),
         REPLICATION => Ok(Datagram::Gossip(codec::decode_datagram(payload)?)),
+        CONFIRMATION => Ok(Datagram::Confirmation(codec::decode_datagram(payload)?)),
         _ => Err(DecodeError::new("unknown kind of datagram").into()),
     }
 }

@@ -55,8 +55,17 @@ pub struct Source {
     pub node: String,
     /// Free text for the zone's history: the file, the reason.
     pub note: String,
-    /// An id that the client chose, so that it may try again without doing the edit twice.
-    pub request: Option<String>,
+    /// What the client knows the edit by, so that it may try again without doing the edit twice.
+    pub request: Option<ClientRequest>,
+}
+
+/// The id that a client chose for an edit, and what it asked for under it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClientRequest {
+    /// The id, of at most [`MAX_SOURCE_TEXT`] bytes.
+    pub id: String,
+    /// A hash of what was asked for: the same id with another wish is a mistake, not a repetition.
+    pub hash: [u8; 8],
 }
 
 impl Source {
@@ -73,12 +82,13 @@ impl Source {
             who: cut(&self.who),
             node: cut(&self.node),
             note: cut(&self.note),
-            request: self.request.as_deref().map(cut),
+            request: self.request.clone(),
         }
     }
 
     fn is_bounded(&self) -> bool {
-        let texts = [&self.who, &self.node, &self.note].into_iter().chain(&self.request);
+        let request = self.request.iter().map(|request| &request.id);
+        let texts = [&self.who, &self.node, &self.note].into_iter().chain(request);
         texts.into_iter().all(|text| text.len() <= MAX_SOURCE_TEXT)
     }
 }

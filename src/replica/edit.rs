@@ -27,6 +27,9 @@ pub enum EditError {
 pub struct EditRequest<'a> {
     /// What to change.
     pub changes: &'a [Change],
+    /// Whether each step builds on the one before it and may speak of whatever is there; else all speak of records, and
+    /// of the zone as it is before the edit.
+    pub by_steps: bool,
     /// A serial that a person wrote.
     pub serial: Option<u32>,
     /// Whence it came. Texts longer than [`super::MAX_SOURCE_TEXT`] are cut.
@@ -51,7 +54,8 @@ impl ZoneState {
             source: edit.source.bounded(),
         };
         let mut ttls = BTreeMap::new();
-        for change in edit.changes {
+        let resolved = if edit.by_steps { Some(self.resolve(edit.changes)?) } else { None };
+        for change in resolved.as_deref().unwrap_or(edit.changes) {
             self.prepare_change(change, &mut batch, &mut ttls);
         }
         self.prepare_ttls(&mut batch, ttls);
@@ -95,6 +99,8 @@ impl ZoneState {
                 }
             }
             Change::Soa(soa) => batch.soa = self.soa.difference(soa),
+            // Such steps are resolved before.
+            Change::AddDefault(_) | Change::RemoveRrset { .. } | Change::RemoveOwner { .. } => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Recent batches in memory: what a peer that is a little behind is sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::{Batch, Dot, VersionVector};
@@ -16,6 +16,8 @@ pub(super) struct Log {
     by_dot: BTreeMap<Dot, (u64, Arc<Batch>)>,
     order: VecDeque<Dot>,
     records: usize,
+    /// The kept batches that a client has an id for.
+    by_request: HashMap<String, Dot>,
 }
 
 impl Log {
@@ -23,11 +25,25 @@ impl Log {
     pub(super) fn push(&mut self, position: u64, batch: Arc<Batch>) {
         self.records += weight(&batch);
         self.order.push_back(batch.dot);
+        if let Some(request) = &batch.source.request {
+            self.by_request.insert(request.id.clone(), batch.dot);
+        }
         self.by_dot.insert(batch.dot, (position, batch));
         while self.order.len() > MAX_BATCHES || (self.records > MAX_RECORDS && self.order.len() > 1) {
             let oldest = self.order.pop_front().and_then(|dot| self.by_dot.remove(&dot));
-            self.records -= oldest.map_or(0, |(_, batch)| weight(&batch));
+            let Some((_, oldest)) = oldest else { continue };
+            self.records -= weight(&oldest);
+            if let Some(request) = &oldest.source.request
+                && self.by_request.get(&request.id) == Some(&oldest.dot)
+            {
+                self.by_request.remove(&request.id);
+            }
         }
+    }
+
+    /// The batch that was made for a client's request.
+    pub(super) fn requested(&self, id: &str) -> Option<&Arc<Batch>> {
+        self.get(*self.by_request.get(id)?)
     }
 
     /// The position of the oldest batch kept.

@@ -18,6 +18,7 @@ mod projection;
 mod quarantine;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
 mod replica;
+mod resolve;
 mod scratch;
 mod soa;
 mod stage;
@@ -27,7 +28,7 @@ mod transfer;
 mod version_vector;
 mod zone_replica;
 
-pub use batch::{Batch, EditOrigin, MAX_SOURCE_TEXT, MAX_TTL, SoaChange, Source, TtlWrite};
+pub use batch::{Batch, ClientRequest, EditOrigin, MAX_SOURCE_TEXT, MAX_TTL, SoaChange, Source, TtlWrite};
 pub use catalog::{Catalog, Member, Stub, catalog_genesis, catalog_name};
 pub use digest::Digest;
 pub use edit::{EditError, EditRequest};

@@ -38,6 +38,8 @@ pub struct Replica {
     root: Accumulator,
     /// Incarnations with staged edits, and the lowest journal position that these will have.
     pub(super) staged: BTreeMap<IncarnationId, u64>,
+    /// Of these, the ones that were taken out of the catalog while the edits were on their way to disk.
+    pub(super) overtaken: BTreeSet<IncarnationId>,
     pub(super) hlc: Hlc,
     /// How far the history of each name reaches.
     pub(super) heads: BTreeMap<Name, HistoryHead>,
@@ -84,6 +86,17 @@ impl Changed {
             self.writes.push(Write::Journal { position, batch: batch.clone() });
             self.news.push(batch);
         }
+    }
+
+    /// What comes of one more change.
+    pub(super) fn append(&mut self, next: Changed) {
+        self.writes.extend(next.writes);
+        self.news.extend(next.news);
+        self.publish |= next.publish;
+        self.incomplete |= next.incomplete;
+        self.alarms.extend(next.alarms);
+        self.point = next.point.or(self.point.take());
+        self.ambiguous.extend(next.ambiguous);
     }
 }
 
@@ -133,6 +146,7 @@ impl Replica {
             prints: BTreeMap::new(),
             root: Accumulator::default(),
             staged: BTreeMap::new(),
+            overtaken: BTreeSet::new(),
             hlc,
             heads,
             now_ms: 0,
@@ -348,6 +362,9 @@ impl Replica {
         self.listed = Catalog::read(self.catalog.state());
         let gone: Vec<_> = self.zones.keys().copied().filter(|id| !self.listed.contains(*id)).collect();
         for incarnation in gone {
+            if self.staged.contains_key(&incarnation) {
+                self.overtaken.insert(incarnation);
+            }
             self.retired.extend(self.zones.remove(&incarnation).map(|zone| (incarnation, zone)));
             self.reprint(incarnation);
         }

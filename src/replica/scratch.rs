@@ -10,7 +10,7 @@ use super::edit::{EditError, EditRequest};
 use super::owner_state::OwnerState;
 use super::state::ZoneState;
 use super::{Batch, Dot, Hlc};
-use crate::zone::{Change, Name, NameMap};
+use crate::zone::{Change, Name, NameMap, RecordType};
 
 /// The touched owners' part of a state, with the edits tried so far applied.
 pub(super) struct Scratch<'a> {
@@ -41,14 +41,33 @@ impl<'a> Scratch<'a> {
         dot: Dot,
         hlc: Hlc,
     ) -> Result<Option<Batch>, EditError> {
-        for owner in request.changes.iter().filter_map(Change::owner) {
+        for change in request.changes {
+            let Some(owner) = change.owner() else { continue };
             self.copy(owner);
+            if request.by_steps {
+                self.copy_around(owner, change);
+            }
         }
         let batch = self.part.prepare(request, dot, hlc)?;
         if let Some(batch) = &batch {
             self.part.apply(batch).expect("a batch applies to the state that it was made for");
         }
         Ok(batch)
+    }
+
+    /// Copies what decides whether a record may be added at this owner: what is above it, and what is below a DNAME.
+    fn copy_around(&mut self, owner: &Name, change: &Change) {
+        let zone = &self.whole.zone;
+        let above = std::iter::successors(owner.parent(), Name::parent).take_while(|name| name.is_at_or_below(zone));
+        above.for_each(|name| self.copy(&name));
+        let dname = match change {
+            Change::Add(record) => record.rtype == RecordType::DNAME,
+            Change::AddDefault(key) => key.rtype == RecordType::DNAME,
+            _ => false,
+        };
+        if dname {
+            self.whole.owners.keys().filter(|below| below.is_at_or_below(owner)).for_each(|below| self.copy(below));
+        }
     }
 
     /// Applies another node's batch to the copy and looks at what would be served, so that a batch which this program

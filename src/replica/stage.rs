@@ -25,6 +25,13 @@ pub struct Staged {
     created: Vec<ZoneReplica>,
 }
 
+impl Staged {
+    /// The batches, in the order of the edits that made them.
+    pub fn batches(&self) -> Vec<Arc<Batch>> {
+        self.batches.iter().map(|(_, batch)| batch.clone()).collect()
+    }
+}
+
 /// What became of edits that were staged together.
 #[derive(Debug)]
 pub struct StagedGroup {
@@ -62,6 +69,12 @@ impl Replica {
     ) -> Result<StagedGroup, StageError> {
         let incarnation = self.serving(origin).ok_or(StageError::NoSuchZone)?.state().incarnation();
         self.stage(incarnation, requests, actor, wall_ms)
+    }
+
+    /// The batch that an edit would make now. Nothing is changed.
+    pub fn preview(&self, origin: &Name, request: &EditRequest<'_>) -> Result<Option<Batch>, StageError> {
+        let zone = self.serving(origin).ok_or(StageError::NoSuchZone)?;
+        Ok(zone.state().prepare(request, zone.next_dot(ActorId([0; 16])), self.hlc)?)
     }
 
     /// Whether edits of this zone are on their way to disk.
@@ -110,7 +123,7 @@ impl Replica {
             count => format!("{count} zones created, {zone} the first"),
         };
         let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
         let mut staged = self.stage_catalog(&request, actor, wall_ms)?;
         staged.writes.extend(created.iter_mut().map(|zone| zone.checkpoint(None)));
         staged.created = created;
@@ -130,7 +143,7 @@ impl Replica {
         let serial = self.serving(origin).map_or(0, |zone| zone.state().serial());
         let changes = self.catalog().delist(origin, Stub { generation, serial });
         let source = Source { note: format!("zone {origin} deleted"), ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
         self.stage_catalog(&request, actor, wall_ms)
     }
 
@@ -158,7 +171,7 @@ impl Replica {
         let changes = self.catalog().drop_life(&member, serial);
         let note = format!("incarnation {incarnation} of zone {origin} dropped");
         let source = Source { note, ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, by_steps: false, serial: None, source: &source };
         self.stage_catalog(&request, actor, wall_ms)
     }
 
@@ -176,7 +189,7 @@ impl Replica {
         }
         let changes = self.catalog().delist(origin, self.stub_at(origin, serial));
         let source = Source { note: format!("serial of deleted zone {origin}"), ..source.clone() };
-        let request = EditRequest { changes: &changes, serial: None, source: &source };
+        let request = EditRequest { changes: &changes, serial: None, source: &source, by_steps: false };
         self.stage_catalog(&request, actor, wall_ms)
     }
 
@@ -201,6 +214,11 @@ impl Replica {
         let mut hlc = self.hlc;
         let zone = self.get_mut(incarnation).ok_or(StageError::NoSuchZone)?;
         let mut dot = zone.next_dot(actor);
+        if dot.seq != zone.state().version().get(actor) + 1 {
+            // An edit of this node was kept before what it builds on, and then the machine went down. The next one builds
+            // on it in turn, so it has to wait until the cause comes again.
+            return Err(StageError::Busy);
+        }
         let (mut outcomes, mut made) = (Vec::new(), Vec::new());
         // A single edit, which may be a large one, is made on the state itself.
         let mut scratch = (requests.len() > 1).then(|| Scratch::new(zone.state()));
@@ -246,6 +264,14 @@ impl Replica {
         }
         let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return changed };
         self.staged.remove(&incarnation);
+        if self.overtaken.remove(&incarnation) {
+            // The zone was deleted meanwhile, and its journal may be gone. If it is listed again, by someone who did not
+            // know, the edits come to it as if from another node.
+            for (_, batch) in staged.batches {
+                changed.append(self.ingest(batch));
+            }
+            return changed;
+        }
         let Some(zone) = self.get_mut(incarnation) else { return changed };
         let (origin, committed) = (zone.state().zone().clone(), zone.commit(staged.batches));
         changed.news = committed.news;
@@ -258,11 +284,13 @@ impl Replica {
 
     /// Drops staged edits whose writes were not kept.
     pub fn abandon(&mut self, staged: Staged) {
-        for (position, batch) in staged.batches {
-            self.staged.remove(&batch.incarnation);
-            if let Some(zone) = self.get_mut(batch.incarnation) {
-                zone.vacate_position(position);
-            }
+        let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return };
+        self.staged.remove(&incarnation);
+        if self.overtaken.remove(&incarnation) {
+            return;
+        }
+        if let Some(zone) = self.get_mut(incarnation) {
+            staged.batches.iter().for_each(|(position, _)| zone.vacate_position(*position));
         }
     }
 }

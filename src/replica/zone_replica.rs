@@ -336,6 +336,12 @@ impl ZoneReplica {
         self.log.delta(have, self.state.version())
     }
 
+    /// The batch that was made for a client's request, and the serial that it made, while it is among the recent ones.
+    pub fn requested(&self, id: &str) -> Option<(&Arc<Batch>, u64)> {
+        let batch = self.log.requested(id)?;
+        Some((batch, batch.serial))
+    }
+
     /// Whether enough has been journalled since the last checkpoint for the next one to pay. The larger the zone, the
     /// rarer: the cost of checkpoints stays a fraction of that of the edits.
     pub fn wants_checkpoint(&self) -> bool {

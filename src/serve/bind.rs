@@ -3,7 +3,7 @@
 //! Everything is bound before anything is served, so that a daemon either has all its addresses or says which not.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub enum BindError {
     InUse {
         /// The address wanted.
         address: SocketAddr,
-        /// `udp`, `tcp` or `tls`.
+        /// `udp`, `tcp`, `tls` or `quic`.
         protocol: &'static str,
     },
     /// Ports below 1024 are reserved.
@@ -48,7 +48,7 @@ pub enum BindError {
     Permission {
         /// The address wanted.
         address: SocketAddr,
-        /// `udp`, `tcp` or `tls`.
+        /// `udp`, `tcp`, `tls` or `quic`.
         protocol: &'static str,
     },
     /// No interface has the address.
@@ -60,7 +60,7 @@ pub enum BindError {
     NotLocal {
         /// The address wanted.
         address: SocketAddr,
-        /// `udp`, `tcp` or `tls`.
+        /// `udp`, `tcp`, `tls` or `quic`.
         protocol: &'static str,
     },
     /// Anything else that the system objects to.
@@ -68,7 +68,7 @@ pub enum BindError {
     Socket {
         /// The address wanted.
         address: SocketAddr,
-        /// `udp`, `tcp` or `tls`.
+        /// `udp`, `tcp`, `tls` or `quic`.
         protocol: &'static str,
         /// What the system said.
         source: io::Error,
@@ -136,6 +136,18 @@ pub(super) fn bind_tcp(listener: Listener, protocol: &'static str) -> Result<Tcp
         Ok(socket.into())
     };
     open().map_err(|error| BindError::new(listener.address, protocol, error))
+}
+
+/// Opens a non-blocking UDP socket for QUIC; returns its address with the real port too.
+pub(super) fn bind_quic(address: SocketAddr) -> Result<(SocketAddr, UdpSocket), BindError> {
+    let open = || {
+        let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        Ok(UdpSocket::from(socket))
+    };
+    let socket = open().map_err(|error| BindError::new(address, "quic", error))?;
+    Ok((local_address(&SockRef::from(&socket), address, "quic")?, socket))
 }
 
 /// Opens a group of UDP sockets among which the kernel spreads clients.

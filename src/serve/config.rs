@@ -38,7 +38,7 @@ pub struct Listener {
     pub shared: bool,
 }
 
-/// What TCP clients may take. Every limit trades memory and file descriptors against clients turned away.
+/// What TCP and TLS clients may take together. Every limit trades memory and file descriptors against clients turned away.
 #[derive(Clone, Debug)]
 pub struct TcpLimits {
     /// Connections at once over all listeners.
@@ -55,11 +55,13 @@ pub struct TcpLimits {
     pub max_transfers: usize,
 }
 
-/// DNS over TLS (RFC 7858).
+/// DNS over TLS (RFC 7858) and QUIC (RFC 9250).
 #[derive(Clone, Debug)]
 pub struct EncryptedConfig {
-    /// Addresses for DNS over TLS, port 853 by custom.
+    /// Addresses for DNS over TLS, TCP port 853 by custom.
     pub tls: Vec<SocketAddr>,
+    /// Addresses for DNS over QUIC, UDP port 853 by custom.
+    pub quic: Vec<SocketAddr>,
     /// The certificate chain in PEM, the server's own certificate first.
     pub certificate: PathBuf,
     /// The private key in PEM: PKCS#8, PKCS#1 or SEC1.

@@ -1,4 +1,5 @@
-//! One TCP connection (RFC 7766): pipelined queries, transfers between them, and patience with a limit.
+//! One connection over TCP (RFC 7766) or TLS (RFC 7858): pipelined queries, transfers between them, and patience with a
+//! limit.
 //!
 //! A connection is one task with one output buffer. Queries are answered in the order they came, as many as the buffer
 //! takes, and written at once; a transfer gives one message each time round, so later queries are answered before it ends
@@ -6,14 +7,13 @@
 //! and one snapshot for each transfer.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::frames::{self, Frames, TooLong};
 use super::responder::{Client, Panicked, Responder};
-use crate::answer::{Outcome, Transfer, Transport};
+use super::stream::Stream;
+use crate::answer::{Outcome, Transfer};
 use crate::metrics::Metrics;
 use crate::zone::{RecordType, wire_name_len};
 
@@ -32,8 +33,8 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 const HEADER: usize = 12;
 
 /// A connection and all that is owed on it.
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     client: IpAddr,
     responder: Arc<Responder>,
     admission: Arc<Admission>,
@@ -71,13 +72,13 @@ impl From<TooLong> for End {
     }
 }
 
-impl Connection {
+impl<S: Stream> Connection<S> {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: S,
         client: IpAddr,
         responder: Arc<Responder>,
         admission: Arc<Admission>,
-    ) -> Connection {
+    ) -> Connection<S> {
         Connection {
             stream,
             client,
@@ -94,18 +95,28 @@ impl Connection {
     /// Serves until the client is done, or has had what it asked for before `stop`.
     pub(super) async fn serve(mut self, stop: CancellationToken) -> Result<(), End> {
         // Without it a response waits for the acknowledgement of the one before.
-        self.stream.set_nodelay(true)?;
+        self.stream.socket().set_nodelay(true)?;
         let result = self.converse(&stop).await;
         match &result {
-            Ok(()) | Err(End::BrokenTransfer | End::Io(_)) => {}
-            Err(End::Idle) => self.responder.metrics.tcp_limited.inc(),
+            Ok(()) => self.say_goodbye().await,
+            Err(End::Idle) => {
+                self.responder.metrics.tcp_limited.inc();
+                self.say_goodbye().await;
+            }
             Err(End::SlowReader | End::NotDns) => {
                 self.responder.metrics.tcp_limited.inc();
                 // A reset lets the kernel forget at once what this client did not read.
-                let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+                let _ = socket2::SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO));
             }
+            Err(End::BrokenTransfer | End::Io(_)) => {}
         }
         result
+    }
+
+    /// Ends the stream in order, which over TLS tells the client that nothing was cut off.
+    async fn say_goodbye(&mut self) {
+        // A client that is gone needs no good-bye.
+        let _ = tokio::time::timeout(self.admission.limits.write_timeout, self.stream.shutdown()).await;
     }
 
     async fn converse(&mut self, stop: &CancellationToken) -> Result<(), End> {
@@ -153,7 +164,7 @@ impl Connection {
     /// Answers what has arrived in whole, as far as the output has room, up to a query that may begin a transfer.
     fn answer_received(&mut self) -> Result<Option<Vec<u8>>, End> {
         let now = self.responder.now();
-        let client = Client::new(Transport::Tcp, self.client);
+        let client = Client::new(S::TRANSPORT, self.client);
         let mut tally = Tally::default();
         let mut transfer = None;
         while self.output.len() < OUTPUT_BYTES
@@ -172,7 +183,7 @@ impl Connection {
                 Outcome::Drop | Outcome::Transfer(_) => tally.dropped += 1,
             }
         }
-        tally.count(&self.responder.metrics);
+        tally.count::<S>(&self.responder.metrics);
         Ok(transfer)
     }
 
@@ -183,7 +194,7 @@ impl Connection {
         let responder = Arc::clone(&self.responder);
         let mut response = std::mem::take(&mut self.response);
         let may_transfer = permit.is_some();
-        let client = Client { may_transfer, ..Client::new(Transport::Tcp, self.client) };
+        let client = Client { may_transfer, ..Client::new(S::TRANSPORT, self.client) };
         // Preparing a transfer takes time that grows with the zone, which other connections must not wait for. With the
         // permits, the threads that do it are limited too.
         let prepare = move || {
@@ -226,7 +237,12 @@ impl Connection {
 
     /// Writes all output. If more is to come, lets other tasks run and looks for queries that came meanwhile.
     async fn write(&mut self) -> Result<(), End> {
-        let written = tokio::time::timeout(self.admission.limits.write_timeout, self.stream.write_all(&self.output));
+        let write = async {
+            self.stream.write_all(&self.output).await?;
+            // TLS may hold back what it has encrypted.
+            self.stream.flush().await
+        };
+        let written = tokio::time::timeout(self.admission.limits.write_timeout, write);
         written.await.map_err(|_| End::SlowReader)??;
         self.output.clear();
         if !self.transfers.is_empty() {
@@ -245,8 +261,7 @@ impl Connection {
         if room.is_empty() {
             return Ok(false);
         }
-        // Not by tokio's `try_read`, which finds nothing until its driver has looked at the socket.
-        match (&*socket2::SockRef::from(&self.stream)).read(room) {
+        match self.stream.read_arrived(room) {
             Ok(count) => {
                 self.note_read(count);
                 Ok(true)
@@ -270,9 +285,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&self, metrics: &Metrics) {
+    fn count<S: Stream>(&self, metrics: &Metrics) {
         if self.queries > 0 {
-            metrics.queries_tcp.add(self.queries);
+            S::queries(metrics).add(self.queries);
         }
         if self.dropped > 0 {
             metrics.queries_dropped.add(self.dropped);

@@ -1,9 +1,9 @@
 //! Serving DNS: sockets around [`crate::answer::answer`].
 //!
 //! Every transport passes the bytes it received to `answer` and sends the bytes that come back; none looks anything up.
-//! UDP runs on threads of its own (`udp`), TCP (`tcp`, `connection`) and encrypted transports (`encrypted`) on
-//! tokio. [`Servers::bind`] opens everything or explains what cannot be opened; [`Servers::run`] serves until cancelled
-//! and then answers what has already arrived.
+//! UDP runs on threads of its own (`udp`), TCP and TLS (`tcp`, `tls`, `connection`) on tokio, QUIC (`quic`) in
+//! hickory-server. [`Servers::bind`] opens everything or explains what cannot be opened; [`Servers::run`] serves until
+//! cancelled and then answers what has already arrived.
 //!
 //! **A shared service address** is one that several processes of a machine, or several machines, serve. On one machine
 //! its sockets carry SO_REUSEPORT and the kernel gives each client's packets to one of them. A process that stops drains
@@ -16,13 +16,15 @@ mod bind;
 mod config;
 mod connection;
 mod cookies;
-mod encrypted;
 mod frames;
+mod quic;
 mod rate_limit;
 mod responder;
 mod servers;
+mod stream;
 mod sys;
 mod tcp;
+mod tls;
 mod udp;
 
 pub use bind::BindError;

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::bind::{Bound, bind};
-use super::encrypted::Encrypted;
+use super::quic::QuicServer;
 use super::responder::Responder;
 use super::tcp::TcpServer;
+use super::tls::{self, BoundTls};
 use super::udp::UdpWorkers;
 use super::{BindError, ServeConfig};
 use crate::answer::Server;
@@ -22,7 +23,8 @@ use crate::zone::ZoneSet;
 /// Servers whose sockets are open and which do not serve yet. Dropping them closes the sockets.
 pub struct Servers {
     bound: Vec<Bound>,
-    encrypted: Option<Encrypted>,
+    tls: Option<BoundTls>,
+    quic: Option<QuicServer>,
     responder: Arc<Responder>,
     admission: Arc<Admission>,
 }
@@ -46,9 +48,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// An encrypted transport failed.
-    #[error("the server for encrypted DNS failed: {0}")]
-    Encrypted(String),
+    /// The transport for QUIC failed.
+    #[error("the server for DNS over QUIC failed: {0}")]
+    Quic(String),
     /// A server ended without an error, which none should before it is cancelled.
     #[error("a DNS server ended unexpectedly: {0}")]
     Ended(String),
@@ -65,13 +67,15 @@ impl Servers {
     ) -> Result<Servers, BindError> {
         let bound = config.listeners.iter().map(|&listener| bind(listener, config.udp_workers));
         let bound = bound.collect::<Result<Vec<Bound>, BindError>>()?;
-        let encrypted = config
-            .encrypted
-            .as_ref()
-            .map(|encrypted| Encrypted::bind(encrypted, config.tcp.idle_timeout))
-            .transpose()?;
+        let (mut tls, mut quic) = (None, None);
+        if let Some(encrypted) = &config.encrypted {
+            let certificate = tls::load(&encrypted.certificate, &encrypted.key)?;
+            tls = Some(tls::bind(&encrypted.tls, Arc::clone(&certificate))?);
+            quic = Some(QuicServer::bind(&encrypted.quic, certificate, config.tcp.idle_timeout)?)
+                .filter(|quic| !quic.addresses().is_empty());
+        }
         let responder = Arc::new(Responder::new(zones, server, &config, metrics));
-        Ok(Servers { bound, encrypted, responder, admission: Admission::new(config.tcp) })
+        Ok(Servers { bound, tls, quic, responder, admission: Admission::new(config.tcp) })
     }
 
     /// The address of each listener in the order of the configuration, with the real port where it said 0.
@@ -81,7 +85,12 @@ impl Servers {
 
     /// The addresses for DNS over TLS in the order of the configuration, with real ports.
     pub fn tls_addresses(&self) -> Vec<SocketAddr> {
-        self.encrypted.as_ref().map(Encrypted::tls_addresses).unwrap_or_default()
+        self.tls.iter().flat_map(|tls| &tls.listeners).map(|(address, _)| *address).collect()
+    }
+
+    /// The addresses for DNS over QUIC in the order of the configuration, with real ports.
+    pub fn quic_addresses(&self) -> Vec<SocketAddr> {
+        self.quic.as_ref().map(QuicServer::addresses).unwrap_or_default()
     }
 
     /// Serves until `stop`, then answers what has arrived, closes all sockets and returns. If a server fails, all are
@@ -89,15 +98,21 @@ impl Servers {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let stop = stop.child_token();
         let mut tasks = JoinSet::new();
-        let mut udp = Vec::new();
+        let (mut udp, mut streams) = (Vec::new(), Vec::new());
         for Bound { address, udp: sockets, tcp } in self.bound {
             udp.extend(sockets.into_iter().map(|socket| (address, socket)));
-            let server =
-                TcpServer { address, responder: Arc::clone(&self.responder), admission: Arc::clone(&self.admission) };
-            tasks.spawn(server.run(tcp, stop.clone()));
+            streams.push((address, tcp, None));
         }
-        if let Some(encrypted) = self.encrypted {
-            tasks.spawn(encrypted.run(Arc::clone(&self.responder), stop.clone()));
+        if let Some(tls) = self.tls {
+            let acceptor = Some(tls.acceptor);
+            streams.extend(tls.listeners.into_iter().map(|(address, tcp)| (address, tcp, acceptor.clone())));
+        }
+        for (address, listener, tls) in streams {
+            let (responder, admission) = (Arc::clone(&self.responder), Arc::clone(&self.admission));
+            tasks.spawn(TcpServer { address, responder, admission, tls }.run(listener, stop.clone()));
+        }
+        if let Some(quic) = self.quic {
+            tasks.spawn(quic.run(Arc::clone(&self.responder), stop.clone()));
         }
         let mut workers = UdpWorkers::start(udp, &self.responder)?;
 

@@ -1,4 +1,4 @@
-//! DNS over TCP (RFC 7766): accepting connections within limits.
+//! DNS over TCP (RFC 7766) and over TLS (RFC 7858): accepting connections within limits.
 //!
 //! What is said on a connection is in [`super::connection`]. Must not look into messages.
 
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::ServeError;
@@ -25,6 +27,8 @@ pub(super) struct TcpServer {
     pub(super) address: SocketAddr,
     pub(super) responder: Arc<Responder>,
     pub(super) admission: Arc<Admission>,
+    /// Greets clients of a socket for DNS over TLS.
+    pub(super) tls: Option<TlsAcceptor>,
 }
 
 impl TcpServer {
@@ -72,15 +76,42 @@ impl TcpServer {
             self.responder.metrics.tcp_limited.inc();
             return;
         };
-        let connection = Connection::new(stream, client.ip(), Arc::clone(&self.responder), Arc::clone(&self.admission));
-        let stop = stop.clone();
+        let (responder, admission) = (Arc::clone(&self.responder), Arc::clone(&self.admission));
+        let (tls, stop) = (self.tls.clone(), stop.clone());
         connections.spawn(async move {
             let _admitted = admitted;
-            if let Err(end) = connection.serve(stop).await {
-                tracing::trace!(%client, %end, "a TCP connection ended early");
+            let ended = match tls {
+                None => Connection::new(stream, client.ip(), responder, admission).serve(stop).await,
+                Some(tls) => {
+                    let Some(stream) = greet(&tls, stream, &responder, &admission, &stop).await else { return };
+                    Connection::new(stream, client.ip(), responder, admission).serve(stop).await
+                }
+            };
+            if let Err(end) = ended {
+                tracing::trace!(%client, %end, "a connection ended early");
             }
         });
     }
+}
+
+/// The TLS handshake, within the time that a connection may go without a query; `None` if it fails, which is counted,
+/// or if the server stops, for a client that has asked nothing yet has been promised nothing.
+async fn greet(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    responder: &Responder,
+    admission: &Admission,
+    stop: &CancellationToken,
+) -> Option<TlsStream<TcpStream>> {
+    let handshake = tokio::time::timeout(admission.limits.idle_timeout, tls.accept(stream));
+    let error = match stop.run_until_cancelled(handshake).await? {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => error.to_string(),
+        Err(elapsed) => elapsed.to_string(),
+    };
+    responder.metrics.tls_refused.inc();
+    tracing::trace!(error, "a TLS handshake failed");
+    None
 }
 
 /// Whether an accept error concerns the connection alone, which is gone (accept(2), "Error handling").

@@ -94,6 +94,21 @@ pub enum Change {
     },
     /// SOA fields that differ; the serial is left out of the comparison.
     Soa(Soa),
+    /// A record without a TTL of its own: it takes its RRset's, and the SOA record's where it is the first.
+    AddDefault(RecordKey),
+    /// All records of an owner and type, whichever there are when the step is carried out.
+    RemoveRrset {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: RecordType,
+    },
+    /// All records of an owner, whichever there are when the step is carried out; at the apex all but SOA and NS
+    /// (RFC 2136 §3.4.2.3).
+    RemoveOwner {
+        /// The owner.
+        owner: Name,
+    },
 }
 
 impl Change {
@@ -101,8 +116,10 @@ impl Change {
     pub fn owner(&self) -> Option<&Name> {
         match self {
             Change::Add(record) => Some(&record.owner),
-            Change::Remove(key) => Some(&key.owner),
-            Change::Ttl { owner, .. } => Some(owner),
+            Change::Remove(key) | Change::AddDefault(key) => Some(&key.owner),
+            Change::Ttl { owner, .. } | Change::RemoveRrset { owner, .. } | Change::RemoveOwner { owner } => {
+                Some(owner)
+            }
             Change::Soa(_) => None,
         }
     }

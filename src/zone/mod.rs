@@ -3,6 +3,7 @@
 //! Pure values without I/O. A [`Zone`] is an immutable snapshot; an edit makes a new one that shares what it did not
 //! touch. Terms follow RFC 9499.
 
+pub mod coexistence;
 mod content;
 mod delta;
 mod name;

@@ -41,6 +41,8 @@ pub enum Field {
     Base64,
     /// All bytes up to the end, base64 in text, possibly none (`0` in text for DHCID-like emptiness is not used).
     Base64OrEmpty,
+    /// All bytes up to the end, base64 in text, a dash if there are none (DOA).
+    Base64OrDash,
     /// All bytes up to the end, hexadecimal in text. May not be empty.
     Hex,
     /// All bytes up to the end, hexadecimal in text, possibly none.
@@ -77,6 +79,8 @@ pub enum Field {
     Hip,
     /// An NSAP address: `0x` and hexadecimal (RFC 1706).
     Nsap,
+    /// An ATM address: a format, then hexadecimal, or after a plus sign decimal digits (af-dans-0152.000).
+    Atma,
     /// Address, protocol and port bitmap (WKS, RFC 1035 §3.4.2).
     Wks,
     /// Prefix length, address suffix and prefix name (A6, RFC 2874; historic).
@@ -106,8 +110,13 @@ pub fn shape(rtype: RecordType) -> &'static [Field] {
         T::WKS => &[Wks],
         T::HINFO => &[CharString, CharString],
         T::MINFO => &[CompressibleName, CompressibleName],
+        T::TALINK => &[Name, Name],
+        T::EID | T::NIMLOC => &[Hex],
+        T::ATMA => &[Atma],
+        T::SINK => &[U8, U8, U8, Base64OrEmpty],
+        T::DOA => &[U32, U32, U8, CharString, Base64OrDash],
         T::MX => &[U16, CompressibleName],
-        T::TXT | T::SPF | T::AVC | T::RESINFO | T::WALLET => &[CharStrings],
+        T::TXT | T::SPF | T::NINFO | T::AVC | T::RESINFO | T::WALLET => &[CharStrings],
         T::RP => &[Name, Name],
         T::AFSDB | T::RT | T::KX | T::LP => &[U16, Name],
         T::X25 => &[CharString],
@@ -115,7 +124,7 @@ pub fn shape(rtype: RecordType) -> &'static [Field] {
         T::NSAP => &[Nsap],
         T::NSAP_PTR | T::DNAME => &[Name],
         T::SIG | T::RRSIG => &[Type, Algorithm, U8, U32, Timestamp, Timestamp, U16, Name, Base64],
-        T::KEY | T::DNSKEY | T::CDNSKEY => &[U16, U8, Algorithm, Base64OrEmpty],
+        T::KEY | T::DNSKEY | T::CDNSKEY | T::RKEY => &[U16, U8, Algorithm, Base64OrEmpty],
         T::PX => &[U16, Name, Name],
         T::GPOS => &[CharString, CharString, CharString],
         T::AAAA => &[Ipv6],
@@ -208,12 +217,18 @@ fn field_len(field: Field, rest: &[u8]) -> Result<usize, &'static str> {
         OptionalCharString if rest.is_empty() => Ok(0),
         OptionalCharString => counted(0),
         Base64 | Hex | Nsap if rest.is_empty() => Err("a field is empty"),
-        Base64 | Hex | Nsap | Base64OrEmpty | HexOrEmpty | Text | Opaque => Ok(rest.len()),
+        Base64 | Hex | Nsap | Base64OrEmpty | Base64OrDash | HexOrEmpty | Text | Opaque => Ok(rest.len()),
+        Atma => match rest {
+            [0, _, ..] => Ok(rest.len()),
+            [1, digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => Ok(rest.len()),
+            _ => Err("no ATM address of a known format"),
+        },
         TypeBitmap => type_bitmap(rest).map(|()| rest.len()),
         SvcParams => svc_params(rest).map(|()| rest.len()),
         AplItems => apl_items(rest).map(|()| rest.len()),
-        Location if rest.first() == Some(&0) => Ok(16),
-        Location => Err("unknown LOC version"),
+        // Other versions than 0 look as they like (RFC 1876 §2).
+        Location if rest.first().is_some_and(|&version| version > 0) => Ok(rest.len()),
+        Location => Ok(16),
         IpsecGateway => gateway(rest, 2, rest.first().copied()).map(|_| rest.len()),
         AmtRelay => match gateway(rest, 1, rest.first().map(|byte| byte & 0x7f))? {
             end if end == rest.len() => Ok(end),

@@ -34,10 +34,11 @@ record_types! {
     NSAP_PTR = 23 as "NSAP-PTR", SIG = 24, KEY = 25, PX = 26, GPOS = 27, AAAA = 28, LOC = 29, NXT = 30, EID = 31,
     NIMLOC = 32, SRV = 33, ATMA = 34, NAPTR = 35, KX = 36, CERT = 37, A6 = 38, DNAME = 39, SINK = 40, OPT = 41,
     APL = 42, DS = 43, SSHFP = 44, IPSECKEY = 45, RRSIG = 46, NSEC = 47, DNSKEY = 48, DHCID = 49, NSEC3 = 50,
-    NSEC3PARAM = 51, TLSA = 52, SMIMEA = 53, HIP = 55, CDS = 59, CDNSKEY = 60, OPENPGPKEY = 61, CSYNC = 62,
-    ZONEMD = 63, SVCB = 64, HTTPS = 65, DSYNC = 66, SPF = 99, NID = 104, L32 = 105, L64 = 106, LP = 107,
+    NSEC3PARAM = 51, TLSA = 52, SMIMEA = 53, HIP = 55, NINFO = 56, RKEY = 57, TALINK = 58, CDS = 59, CDNSKEY = 60, OPENPGPKEY = 61, CSYNC = 62,
+    ZONEMD = 63, SVCB = 64, HTTPS = 65, DSYNC = 66, SPF = 99, UINFO = 100, UID = 101,
+    GID = 102, UNSPEC = 103, NID = 104, L32 = 105, L64 = 106, LP = 107,
     EUI48 = 108, EUI64 = 109, TKEY = 249, TSIG = 250, IXFR = 251, AXFR = 252, MAILB = 253, MAILA = 254, ANY = 255,
-    URI = 256, CAA = 257, AVC = 258, AMTRELAY = 260, RESINFO = 261, WALLET = 262, TA = 32768, DLV = 32769,
+    URI = 256, CAA = 257, AVC = 258, DOA = 259, AMTRELAY = 260, RESINFO = 261, WALLET = 262, TA = 32768, DLV = 32769,
 }
 
 impl RecordType {
@@ -47,17 +48,9 @@ impl RecordType {
         self == RecordType::OPT || (128..=255).contains(&self.0) || self.0 == 0
     }
 
-    /// Whether a CNAME may stand beside this type (RFC 4034 §3, §4; RFC 2181 §10.1).
+    /// Whether a CNAME may stand beside this type (RFC 4034 §3, §4; RFC 2181 §10.1; not KEY, as NSD and Knot have it).
     pub fn may_accompany_cname(self) -> bool {
-        matches!(
-            self,
-            RecordType::RRSIG
-                | RecordType::NSEC
-                | RecordType::NSEC3
-                | RecordType::SIG
-                | RecordType::NXT
-                | RecordType::KEY
-        )
+        matches!(self, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::SIG)
     }
 }
 

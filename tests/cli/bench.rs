@@ -86,7 +86,7 @@ impl Daemon {
             while let Some((command, reply)) = commands.recv().await {
                 let result = match command {
                     node::Command::Delete { zone, .. } if zone == name("example.org.") => {
-                        Ok(Applied { serial: 8, version: [0; 8], changed: true })
+                        Ok(Applied { serial: 8, version: [0; 8], changed: true, detail: None })
                     }
                     node::Command::Delete { zone, .. } => Err(CommandError::NoSuchZone(zone)),
                     other => panic!("not expected of the command line: {other:?}"),

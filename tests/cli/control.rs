@@ -118,7 +118,9 @@ async fn a_delete_reaches_the_node_and_its_refusal_comes_back() {
     let node = async {
         let (command, reply) = control.ends.commands.recv().await.expect("a command");
         assert!(matches!(command, Command::Delete { zone, .. } if zone == origin));
-        reply.send(Ok(Applied { serial: (1 << 32) + 8, version: [0; 8], changed: true })).expect("someone waits");
+        reply
+            .send(Ok(Applied { serial: (1 << 32) + 8, version: [0; 8], changed: true, detail: None }))
+            .expect("someone waits");
         let (_, reply) = control.ends.commands.recv().await.expect("a command");
         reply.send(Err(CommandError::NotInitialised)).expect("someone waits");
     };

@@ -192,6 +192,35 @@ fn zone_check_tells_every_error_with_its_place_and_a_caret() {
 }
 
 #[test]
+fn the_origin_may_stand_before_the_file_as_with_the_stock_checkers() {
+    let bench = Bench::new();
+    fs::write(bench.path("db.good"), GOOD_ZONE).expect("writable");
+    for args in [&["good.org", "db.good"][..], &["good.org.", "db.good"], &["db.good", "--origin", "good.org"]] {
+        let run = bench.run(&[&["zone", "check"], args].concat());
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (0, "db.good: ok: good.org. serial 2026112201, 3 records\n"),
+            "{args:?}"
+        );
+    }
+    // A file that is missing is no origin.
+    assert_eq!(bench.run(&["zone", "check", "good.org.zone", "db.good"]).code, 1);
+    assert_eq!(bench.run(&["zone", "check", "good.org", "db.good", "--origin", "other.org"]).code, 2);
+    let file = || fs::File::open(bench.path("db.good")).expect("readable");
+    let run = bench.command(&["zone", "check", "good.org", "-"]).stdin(file()).output().expect("the program runs");
+    assert!(run.status.success() && run.stdout.starts_with(b"-: ok: good.org."), "{run:?}");
+    assert!(!bench.command(&["zone", "check", "-"]).stdin(file()).status().expect("the program runs").success());
+}
+
+#[test]
+fn an_included_device_is_refused() {
+    let bench = Bench::new();
+    fs::write(bench.path("a.org.zone"), format!("{GOOD_ZONE}$INCLUDE /dev/zero\n")).expect("writable");
+    let run = bench.run(&["zone", "check", "a.org.zone"]);
+    assert!(run.code == 1 && run.stdout.contains("not a file"), "{}", run.stdout);
+}
+
+#[test]
 fn an_included_file_is_found_beside_the_zone_file() {
     let bench = Bench::new();
     fs::create_dir(bench.path("zones")).expect("writable");

@@ -1,4 +1,4 @@
-//! Asking over UDP in windows with retries, and transferring zones over TCP.
+//! Asking over UDP in windows with retries, over TCP, and transferring zones over TCP.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -23,7 +23,33 @@ pub(crate) fn ask(server: SocketAddr, questions: &[Question], tries: usize) -> V
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.connect(server).expect("a loopback address");
     socket.set_read_timeout(Some(RETRY_AFTER)).expect("a timeout");
-    questions.chunks(WINDOW).flat_map(|window| ask_window(&socket, window, tries)).collect()
+    let mut stream = None;
+    let mut responses = Vec::with_capacity(questions.len());
+    for window in questions.chunks(WINDOW) {
+        let mut of_window = ask_window(&socket, window, tries);
+        for (question, response) in window.iter().zip(&mut of_window).filter(|(question, _)| question.tcp) {
+            let stream = stream.get_or_insert_with(|| TcpStream::connect(server).expect("it listens on TCP too"));
+            *response = Some(ask_over(stream, &query(1, question)).expect("a stream is answered"));
+        }
+        responses.append(&mut of_window);
+    }
+    responses
+}
+
+/// Asks over a stream and waits for the response.
+fn ask_over(stream: &mut TcpStream, query: &[u8]) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(TRANSFER_PATIENCE))?;
+    stream.write_all(&[&(query.len() as u16).to_be_bytes()[..], query].concat())?;
+    read_message(stream)
+}
+
+/// Reads one message from a stream.
+fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message)?;
+    Ok(message)
 }
 
 /// As [`ask`], of a server that must respond to everything.
@@ -62,7 +88,8 @@ fn ask_window(socket: &UdpSocket, window: &[Question], tries: usize) -> Vec<Opti
 /// Whether a response repeats the question of a query, byte for byte.
 fn is_about(response: &[u8], query: &[u8]) -> bool {
     const OPT_LEN: usize = 11;
-    let question = &query[12..query.len() - OPT_LEN];
+    let has_opt = query[11] == 1;
+    let question = &query[12..query.len() - if has_opt { OPT_LEN } else { 0 }];
     response.get(12..12 + question.len()) == Some(question)
 }
 
@@ -75,10 +102,7 @@ pub(crate) fn transfer(server: SocketAddr, origin: &Name) -> io::Result<Vec<Reco
     stream.write_all(&[&(query.len() as u16).to_be_bytes()[..], &query].concat())?;
     let mut all: Vec<Record> = Vec::new();
     while Instant::now() < deadline {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut message)?;
+        let message = read_message(&mut stream)?;
         if message[3] & 0xf != 0 {
             return Err(io::Error::other(format!("rcode {}", message[3] & 0xf)));
         }

@@ -3,13 +3,14 @@
 //! Every set has a top label of its own, so that many sets fit into one run of a server without meeting. What makes a
 //! zone unloadable for a stock server is not generated; what is merely odd is.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-
-use grapevine::zone::RecordType;
+use grapevine::zone::{Name, RecordType};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+
+use crate::message::PAYLOAD;
+use crate::sign::Signing;
+use crate::zone_text::ZoneText;
 
 /// The alphabet of labels. `*` stands among them, so that wildcards occur at every depth, below and above others.
 const LABELS: &[&str] = &["a", "b", "c", "*"];
@@ -29,9 +30,50 @@ const QTYPES: &[RecordType] = &[
     RecordType::DS,
     RecordType::ANY,
     RecordType::SRV,
+    RecordType::NAPTR,
+    RecordType::HTTPS,
+    RecordType::SVCB,
+    RecordType::RRSIG,
+    RecordType::NSEC,
+    RecordType::DNSKEY,
     RecordType(65280),
     RecordType(999),
 ];
+
+/// A label that makes names grow beyond 255 bytes soon.
+const LONG_LABEL: &str = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh";
+
+/// The root zone has no parent, and its name no label: what walks up names has to end there.
+const ROOT: &str = ". 600 IN SOA ns. host. 1 7200 900 86400 1200
+. 3600 IN NS ns.
+. 3600 IN NS ns.a.
+. 3600 IN TXT \"root\"
+ns. 3600 IN A 192.0.2.1
+*. 3600 IN A 192.0.2.2
+a. 3600 IN NS ns.a.
+a. 3600 IN NS b.c.
+a. 3600 IN DS 4711 13 2 abababababababababababababababababababababababababababababababab
+ns.a. 3600 IN A 192.0.2.3
+ns.a. 3600 IN AAAA 2001:db8::3
+b. 3600 IN DNAME c.
+c. 3600 IN NS ns.c.
+ns.c. 3600 IN A 192.0.2.4
+d. 3600 IN CNAME a.b.
+e.d. 3600 IN MX 10 .
+e.d. 3600 IN MX 20 ns.
+*.d. 3600 IN CNAME .
+f. 3600 IN DNAME .
+g. 3600 IN SRV 0 0 0 .
+g. 3600 IN HTTPS 1 . alpn=h2
+g. 3600 IN A 192.0.2.5
+";
+const BELOW_ROOT: &str = "c. 600 IN SOA ns.c. host.c. 1 7200 900 86400 1200
+c. 3600 IN NS ns.c.
+ns.c. 3600 IN A 192.0.2.4
+b.c. 3600 IN A 192.0.2.6
+a.c. 3600 IN CNAME a.
+*.c. 3600 IN CNAME e.d.
+";
 
 /// Zones that are loaded together, as master files.
 pub(crate) struct ZoneFamily {
@@ -52,6 +94,17 @@ pub(crate) struct Question {
     pub(crate) qtype: RecordType,
     /// Whether DNSSEC records are wanted.
     pub(crate) dnssec: bool,
+    /// The largest datagram that the client takes, by EDNS; 512 without EDNS if `None`.
+    pub(crate) payload: Option<u16>,
+    /// Whether it is asked over TCP.
+    pub(crate) tcp: bool,
+}
+
+impl Question {
+    /// A question in a query with EDNS that takes a large response.
+    pub(crate) fn new(qname: &str, qtype: RecordType) -> Question {
+        Question { qname: qname.to_owned(), qtype, dnssec: false, payload: Some(PAYLOAD), tcp: false }
+    }
 }
 
 impl ZoneFamily {
@@ -68,24 +121,67 @@ impl ZoneFamily {
             }
         }
         let mut names = Names { rng, top, known: Vec::new() };
-        let zones: Vec<(String, String)> =
-            origins.iter().map(|origin| (origin.clone(), ZoneText::generate(&mut names, origin, &origins))).collect();
+        let zones = zone_texts(&mut names, &origins);
+        let questions = (0..questions).map(|_| names.question()).collect();
+        // Most sets are as they come; of the others each sort is signed in one of the ways there are.
+        let zones = match Signing::of_seed(seed) {
+            Some(signing) => zones.iter().map(|(origin, text)| (origin.clone(), signing.sign(origin, text))).collect(),
+            None => zones,
+        };
+        ZoneFamily { seed, zones, questions }
+    }
+
+    /// The root zone and one below it, with questions from a seed.
+    pub(crate) fn root(seed: u64, questions: usize) -> ZoneFamily {
+        let zones = vec![(".".to_owned(), ROOT.to_owned()), ("c".to_owned(), BELOW_ROOT.to_owned())];
+        let owners = ROOT.lines().chain(BELOW_ROOT.lines()).filter_map(|line| line.split_whitespace().next());
+        let known = owners.map(|owner| owner.trim_end_matches('.').to_owned()).collect();
+        let mut names = Names { rng: StdRng::seed_from_u64(seed), top: "c".to_owned(), known };
         let questions = (0..questions).map(|_| names.question()).collect();
         ZoneFamily { seed, zones, questions }
     }
+
+    /// The origins of the zones.
+    pub(crate) fn origins(&self) -> Vec<Name> {
+        self.zones.iter().map(|(origin, _)| absolute(origin).parse().expect("an origin")).collect()
+    }
+}
+
+/// A name with its final dot.
+pub(crate) fn absolute(name: &str) -> String {
+    format!("{}.", name.trim_end_matches('.'))
+}
+
+/// The master files of these origins.
+fn zone_texts(names: &mut Names, origins: &[String]) -> Vec<(String, String)> {
+    let mut zones: Vec<ZoneText> = origins.iter().map(|origin| ZoneText::generate(names, origin, origins)).collect();
+    for (zone, origin) in zones.iter_mut().zip(origins) {
+        zone.clean(origin);
+    }
+    for index in 0..zones.len() {
+        let mut zone = std::mem::take(&mut zones[index]);
+        zone.clear_dnames_above(&zones.iter().collect::<Vec<_>>());
+        zones[index] = zone;
+    }
+    let mut write = |(zone, origin): (&ZoneText, &String)| {
+        let (ttl, minimum) = (names.rng.random_range(1..4) * 600, names.rng.random_range(1..4) * 600);
+        (origin.clone(), zone.write(origin, ttl, minimum))
+    };
+    zones.iter().zip(origins).map(&mut write).collect()
 }
 
 /// Where names come from.
-struct Names {
-    rng: StdRng,
+pub(crate) struct Names {
+    /// Chance.
+    pub(crate) rng: StdRng,
     top: String,
     /// Names that occur in the zones, as owners or as targets.
-    known: Vec<String>,
+    pub(crate) known: Vec<String>,
 }
 
 impl Names {
     /// A new name up to three labels below another.
-    fn below(&mut self, name: &str) -> String {
+    pub(crate) fn below(&mut self, name: &str) -> String {
         let depth = *[0, 1, 1, 1, 2, 2, 3].choose(&mut self.rng).expect("there is a choice");
         let mut name = name.to_owned();
         for _ in 0..depth {
@@ -95,7 +191,7 @@ impl Names {
     }
 
     /// What a record points to: often a name that exists, at times one outside all zones.
-    fn target(&mut self) -> String {
+    pub(crate) fn target(&mut self) -> String {
         let target = match self.rng.random_range(0..20) {
             0 => "ns.elsewhere.example".to_owned(),
             1..=8 if !self.known.is_empty() => self.existing(),
@@ -110,6 +206,12 @@ impl Names {
         };
         self.known.push(target.clone());
         target
+    }
+
+    /// A name so long that what a DNAME puts in front of it makes it too long at times (RFC 6672 §2.2).
+    pub(crate) fn long(&mut self) -> String {
+        let labels = self.rng.random_range(1..=3);
+        format!("{}{}", format!("{LONG_LABEL}.").repeat(labels), self.top)
     }
 
     fn existing(&mut self) -> String {
@@ -127,6 +229,11 @@ impl Names {
                 None => name,
             },
             // An ancestor, perhaps an empty non-terminal.
+            // Something long in front.
+            8 if self.rng.random_bool(0.3) => {
+                let room = 253_usize.saturating_sub(name.len()) / (LONG_LABEL.len() + 1);
+                format!("{}{name}", format!("{LONG_LABEL}.").repeat(self.rng.random_range(0..=room)))
+            }
             8 => name.split_once('.').map_or(name.clone(), |(_, parent)| parent.to_owned()),
             _ => {
                 let top = self.top.clone();
@@ -138,169 +245,13 @@ impl Names {
             qname = qname.to_ascii_uppercase();
         }
         let qtype = *QTYPES.choose(&mut self.rng).expect("there are types");
-        Question { qname, qtype, dnssec: self.rng.random_bool(0.3) }
-    }
-}
-
-/// A zone in the making: RRsets by owner.
-#[derive(Default)]
-struct ZoneText {
-    rrsets: BTreeMap<String, BTreeMap<&'static str, Vec<String>>>,
-}
-
-impl ZoneText {
-    /// The master file of a zone among `origins`.
-    fn generate(names: &mut Names, origin: &str, origins: &[String]) -> String {
-        let mut zone = ZoneText::default();
-        names.known.push(origin.to_owned());
-        for _ in 0..names.rng.random_range(1..=2) {
-            zone.add_name_server(names, origin, 0.6);
+        let payload = *[None, Some(512), Some(1232), Some(PAYLOAD), Some(PAYLOAD)].choose(&mut self.rng).expect("five");
+        Question {
+            qname,
+            qtype,
+            dnssec: payload.is_some() && self.rng.random_bool(0.4),
+            payload,
+            tcp: self.rng.random_bool(0.1),
         }
-        for other in origins.iter().filter(|other| other.ends_with(&format!(".{origin}"))) {
-            // Parent and child are both here; at times the parent knows nothing of the child.
-            if names.rng.random_bool(0.7) {
-                zone.add_cut(names, other);
-            }
-        }
-        for _ in 0..names.rng.random_range(3..16) {
-            let owner = names.below(origin);
-            zone.add_random(names, &owner, origin);
-        }
-        let (ttl, minimum) = (names.rng.random_range(1..4) * 600, names.rng.random_range(1..4) * 600);
-        zone.finish(origin, origins, ttl, minimum)
-    }
-
-    fn add_random(&mut self, names: &mut Names, owner: &str, origin: &str) {
-        let number = names.rng.random_range(1..255);
-        names.known.push(owner.to_owned());
-        match names.rng.random_range(0..24) {
-            0..=4 => self.add(owner, "A", format!("192.0.2.{number}")),
-            5..=6 => self.add(owner, "AAAA", format!("2001:db8::{number:x}")),
-            7..=8 => self.add(owner, "TXT", format!("\"text {number}\"")),
-            9..=10 => {
-                let target = names.target();
-                self.add(owner, "MX", format!("{number} {target}."));
-            }
-            11 => {
-                let target = names.target();
-                self.add(owner, "SRV", format!("0 {number} 53 {target}."));
-            }
-            12 => self.add(owner, "TYPE65280", format!("\\# 2 00{number:02x}")),
-            13..=16 => {
-                let target = names.target();
-                self.add(owner, "CNAME", format!("{target}."));
-            }
-            17..=19 if !owner.contains('*') => {
-                let target = names.target();
-                self.add(owner, "DNAME", format!("{target}."));
-            }
-            _ if owner != origin && !owner.contains('*') => self.add_cut(names, owner),
-            _ => {}
-        }
-    }
-
-    /// A delegation, perhaps signed, perhaps with data that it occludes.
-    fn add_cut(&mut self, names: &mut Names, owner: &str) {
-        for _ in 0..names.rng.random_range(1..=3) {
-            self.add_name_server(names, owner, 0.5);
-        }
-        if names.rng.random_bool(0.3) {
-            self.add(owner, "DS", format!("{} 13 2 {}", names.rng.random_range(1..65535), "ab".repeat(32)));
-        }
-        for _ in 0..names.rng.random_range(0..3) {
-            let occluded = names.below(owner);
-            self.add(&occluded, "A", format!("192.0.2.{}", names.rng.random_range(1..255)));
-        }
-    }
-
-    /// An NS record whose target lies below its owner with this probability, then mostly with an address.
-    fn add_name_server(&mut self, names: &mut Names, owner: &str, in_bailiwick: f64) {
-        if !names.rng.random_bool(in_bailiwick) {
-            let target = names.target();
-            self.add(owner, "NS", format!("{target}."));
-            return;
-        }
-        let target = format!("{}.{owner}", ["ns", "a", "b"].choose(&mut names.rng).expect("three"));
-        names.known.push(target.clone());
-        self.add(owner, "NS", format!("{target}."));
-        let number = names.rng.random_range(1..255);
-        if names.rng.random_bool(0.8) {
-            self.add(&target, "A", format!("192.0.2.{number}"));
-        }
-        if names.rng.random_bool(0.3) {
-            self.add(&target, "AAAA", format!("2001:db8::{number:x}"));
-        }
-    }
-
-    fn add(&mut self, owner: &str, rtype: &'static str, rdata: String) {
-        let rdatas = self.rrsets.entry(owner.to_owned()).or_default().entry(rtype).or_default();
-        if !rdatas.contains(&rdata) {
-            rdatas.push(rdata);
-        }
-    }
-
-    /// Takes out what no server loads, and writes the rest.
-    fn finish(mut self, origin: &str, origins: &[String], ttl: u32, minimum: u32) -> String {
-        let suffix = format!(".{origin}");
-        self.rrsets.retain(|owner, _| owner == origin || owner.ends_with(&suffix));
-        for (owner, rrsets) in &mut self.rrsets {
-            let is_apex = owner == origin;
-            // A CNAME stands alone (RFC 2181 §10.1).
-            if is_apex || rrsets.len() > 1 {
-                rrsets.remove("CNAME");
-            }
-            // A name has one alias; a DNAME is not at a cut (RFC 6672 §2.3, §2.4).
-            if rrsets.contains_key("NS") && !is_apex {
-                rrsets.remove("DNAME");
-            }
-            // NSD keeps all zones in one tree and does not load what lies below a DNAME of another zone.
-            if origins.iter().any(|other| other == owner || other.ends_with(&format!(".{owner}"))) {
-                rrsets.remove("DNAME");
-            }
-            if is_apex || !rrsets.contains_key("NS") {
-                rrsets.remove("DS");
-            }
-            for alias in ["CNAME", "DNAME"] {
-                rrsets.entry(alias).and_modify(|rdatas| rdatas.truncate(1));
-            }
-            rrsets.retain(|_, rdatas| !rdatas.is_empty());
-        }
-        // Nothing may stand below a DNAME (RFC 6672 §2.4).
-        let dnames: Vec<String> = self
-            .rrsets
-            .iter()
-            .filter(|(_, rrsets)| rrsets.contains_key("DNAME"))
-            .map(|(o, _)| format!(".{o}"))
-            .collect();
-        self.rrsets.retain(|owner, _| !dnames.iter().any(|dname| owner.ends_with(dname.as_str())));
-        self.fix_apex_name_servers(origin);
-        let mut text =
-            format!("$TTL 3600\n{origin}. {ttl} IN SOA ns.{origin}. host.{origin}. 1 7200 900 86400 {minimum}\n");
-        for (owner, rrsets) in &self.rrsets {
-            for (rtype, rdatas) in rrsets {
-                for rdata in rdatas {
-                    writeln!(text, "{owner}. 3600 IN {rtype} {rdata}").expect("a String takes all");
-                }
-            }
-        }
-        text
-    }
-
-    /// BIND loads no zone whose own name servers lie in it without an address.
-    fn fix_apex_name_servers(&mut self, origin: &str) {
-        let suffix = format!(".{origin}");
-        let has_address = |name: &str| {
-            self.rrsets.get(name).is_some_and(|rrsets| rrsets.contains_key("A") || rrsets.contains_key("AAAA"))
-        };
-        let is_fine = |target: &String| {
-            let name = target.trim_end_matches('.');
-            (name != origin && !name.ends_with(&suffix)) || has_address(name)
-        };
-        let mut targets = self.rrsets.get(origin).and_then(|rrsets| rrsets.get("NS")).cloned().unwrap_or_default();
-        targets.retain(is_fine);
-        if targets.is_empty() {
-            targets.push("ns.elsewhere.example.".to_owned());
-        }
-        self.rrsets.entry(origin.to_owned()).or_default().insert("NS", targets);
     }
 }

@@ -38,7 +38,7 @@ impl Case {
     pub(crate) fn judge(&self) -> Verdict {
         let core = self.settled(|a, b| a.core() == b.core());
         let core_agrees = core.iter().any(|said| said.core() == self.ours.core());
-        let whole: Vec<&Said> = self.settled(|a, b| a.core() == b.core() && a.sections[2] == b.sections[2]);
+        let whole: Vec<&Said> = self.settled(|a, b| a == b);
         if core_agrees && whole.contains(&&self.ours) {
             return Verdict::Exact;
         }
@@ -54,7 +54,7 @@ impl Case {
     }
 
     /// The servers that another one agrees with; all of them if no two agree.
-    fn settled(&self, agree: impl Fn(&Said, &Said) -> bool) -> Vec<&Said> {
+    pub(crate) fn settled(&self, agree: impl Fn(&Said, &Said) -> bool) -> Vec<&Said> {
         let has_peer = |said: &&Said| self.stock.iter().filter(|other| agree(said, other)).count() >= 2;
         let settled: Vec<&Said> = self.stock.iter().filter(has_peer).collect();
         if settled.is_empty() { self.stock.iter().collect() } else { settled }
@@ -66,7 +66,7 @@ impl Case {
         let names = KINDS.iter().map(|kind| format!("{kind:?}"));
         for (name, said) in names.zip(&self.stock).chain([("Grapevine".to_owned(), &self.ours)]) {
             let (aa, tc) = (said.authoritative, said.truncated);
-            text.push_str(&format!("  {name}: rcode {} aa {aa} tc {tc}\n", said.rcode));
+            text.push_str(&format!("  {name}: rcode {} aa {aa} tc {tc}, {} bytes\n", said.rcode, said.length));
             for (section, records) in ["answer", "authority", "additional"].iter().zip(&said.sections) {
                 for record in records {
                     text.push_str(&format!("    {section} {}\n", record_to_text(record)));
@@ -79,5 +79,20 @@ impl Case {
     /// Whether the question is of this type.
     pub(crate) fn asks(&self, rtype: RecordType) -> bool {
         self.question.qtype == rtype
+    }
+
+    /// Whether Grapevine says what two stock servers say, but for additional records.
+    pub(crate) fn core_agrees_with_two(&self) -> bool {
+        self.stock.iter().filter(|said| said.core() == self.ours.core()).count() >= 2
+    }
+
+    /// Whether the answer has records of this type.
+    pub(crate) fn answers_with(&self, rtype: RecordType) -> bool {
+        self.ours.sections[0].iter().any(|record| record.rtype == rtype)
+    }
+
+    /// How long a response may be, unless it is for a stream.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        (!self.question.tcp).then(|| self.question.payload.unwrap_or(512).into())
     }
 }

@@ -2,16 +2,22 @@
 //! zones by transfer through each of them.
 //!
 //! `GRAPEVINE_DIFFERENTIAL_SETS=n` asks about n sets of zones, `GRAPEVINE_DIFFERENTIAL_SEED=s` begins with the seed s: to
-//! see one set again, give its seed and one set. By default the seeds are always the same, so that no result depends on
+//! see one set again, give its seed and one set. `GRAPEVINE_DIFFERENTIAL_SHOW=variant` shows the cases of that variant. By default the seeds are always the same, so that no result depends on
 //! chance.
 
 mod client;
+mod continuation;
 mod generate;
 mod judge;
 mod message;
+mod probe_messages;
+mod probes;
 mod round_trip;
+mod sign;
 mod stock;
+mod validators;
 mod variants;
+mod zone_text;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,17 +34,21 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use client::{ask, ask_all};
-use generate::{Question, ZoneFamily};
+use generate::{Question, ZoneFamily, absolute};
 use judge::{Case, Verdict};
-use message::{PAYLOAD, decode, query};
+use message::{PAYLOAD, Said, decode, query};
 use stock::{KINDS, Stock, Zones};
 
+/// The environment's variable with the name of a permitted variant of which every case is to be shown.
+const SHOW: &str = "GRAPEVINE_DIFFERENTIAL_SHOW";
 /// Sets of zones in an ordinary run.
 const DEFAULT_SETS: usize = 40;
 /// Sets that the servers load at once.
 const SETS_AT_ONCE: usize = 100;
 /// Questions about each set.
 const QUESTIONS_A_SET: usize = 250;
+/// Questions about the root zone.
+const ROOT_QUESTIONS: usize = 1000;
 /// After this long without one more zone loaded, a server is taken to refuse the others.
 const LOAD_PATIENCE: Duration = Duration::from_secs(4);
 /// A set that a server does not load is replaced by the one whose seed is this much higher.
@@ -62,6 +72,19 @@ fn answers_are_those_of_nsd_knot_and_bind_on_generated_zones() {
     for variant in variants::VARIANTS {
         println!("  permitted: {}: {}", variant.name, variant.reason);
     }
+    assert_eq!(tally.failures, 0, "disagreements that are not listed:\n{}", tally.shown);
+}
+
+#[test]
+fn answers_from_the_root_zone_are_those_of_nsd_knot_and_bind() {
+    let family = ZoneFamily::root(1, ROOT_QUESTIONS);
+    let servers: Vec<Stock> = KINDS.iter().map(|&kind| Stock::start(kind, &Zones::Files(&family.zones))).collect();
+    for server in &servers {
+        assert_eq!(not_loaded(server, &family.zones), Vec::<String>::new());
+    }
+    let mut tally = Tally::default();
+    compare(&servers, &[family], &mut tally);
+    println!("differential: {}", tally.summary());
     assert_eq!(tally.failures, 0, "disagreements that are not listed:\n{}", tally.shown);
 }
 
@@ -96,14 +119,17 @@ impl Tally {
     fn count(&mut self, case: &Case, family: &ZoneFamily) {
         let verdict = case.judge();
         *self.verdicts.entry(verdict).or_default() += 1;
-        if matches!(verdict, Verdict::Wrong | Verdict::WrongAdditional) {
-            self.failures += 1;
-            if self.failures <= SHOWN {
-                self.shown += &format!("\n== seed {}, {verdict:?}\n{}", family.seed, case.describe());
-                for (_, text) in &family.zones {
-                    self.shown += text;
-                    self.shown += "\n";
-                }
+        let wrong = matches!(verdict, Verdict::Wrong | Verdict::WrongAdditional);
+        self.failures += usize::from(wrong);
+        let wanted = matches!(verdict, Verdict::Variant(name) if std::env::var(SHOW).is_ok_and(|shown| shown == name));
+        if wanted {
+            println!("\n== seed {}, {verdict:?}\n{}", family.seed, case.describe());
+        }
+        if wrong && self.failures <= SHOWN {
+            self.shown += &format!("\n== seed {}, {verdict:?}\n{}", family.seed, case.describe());
+            for (_, text) in &family.zones {
+                self.shown += text;
+                self.shown += "\n";
             }
         }
     }
@@ -141,7 +167,7 @@ fn load(seeds: &[u64]) -> (Vec<Stock>, Vec<ZoneFamily>) {
 
 /// The origins that a server does not answer for, however long it is given.
 fn not_loaded(server: &Stock, files: &[(String, String)]) -> Vec<String> {
-    let soa = |qname: &String| Question { qname: qname.clone(), qtype: RecordType::SOA, dnssec: false };
+    let soa = |qname: &String| Question::new(qname, RecordType::SOA);
     let mut waiting: Vec<String> = files.iter().map(|(origin, _)| origin.clone()).collect();
     let mut deadline = Instant::now() + LOAD_PATIENCE;
     while !waiting.is_empty() && Instant::now() < deadline {
@@ -158,7 +184,7 @@ fn not_loaded(server: &Stock, files: &[(String, String)]) -> Vec<String> {
     }
     for origin in &waiting {
         let log = server.log();
-        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&format!(" {origin}/"))).take(5).collect();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(origin.as_str())).take(5).collect();
         println!("{:?} does not load {origin}:\n{}", server.kind, lines.join("\n"));
     }
     waiting
@@ -178,22 +204,28 @@ fn compare(servers: &[Stock], families: &[ZoneFamily], tally: &mut Tally) {
 
 /// Asks the stock servers, all at once, and pairs their responses with Grapevine's.
 fn cases(servers: &[Stock], family: &ZoneFamily, ours: Vec<Vec<u8>>) -> Vec<Case> {
-    let responses: Vec<Vec<Vec<u8>>> = std::thread::scope(|scope| {
-        let asking: Vec<_> =
-            servers.iter().map(|server| scope.spawn(|| ask_all(server.address, &family.questions))).collect();
+    let origins = family.origins();
+    let of_server = |address| {
+        let mut said: Vec<Said> = ask_all(address, &family.questions).iter().map(|response| decode(response)).collect();
+        continuation::complete(address, &origins, &family.questions, &mut said);
+        said
+    };
+    let responses: Vec<Vec<Said>> = std::thread::scope(|scope| {
+        let asking: Vec<_> = servers.iter().map(|server| scope.spawn(|| of_server(server.address))).collect();
         asking.into_iter().map(|thread| thread.join().expect("the server responds")).collect()
     });
     let case = |(index, ours): (usize, Vec<u8>)| Case {
         question: family.questions[index].clone(),
         ours: decode(&ours),
-        stock: responses.iter().map(|of_server| decode(&of_server[index])).collect(),
+        stock: responses.iter().map(|of_server| of_server[index].clone()).collect(),
     };
     ours.into_iter().enumerate().map(case).collect()
 }
 
 fn ask_in_process(zones: &ZoneSet, question: &Question) -> Vec<u8> {
     let server = server();
-    let context = Context::new(&server, Transport::Udp, std::net::Ipv4Addr::LOCALHOST.into());
+    let transport = if question.tcp { Transport::Tcp } else { Transport::Udp };
+    let context = Context::new(&server, transport, std::net::Ipv4Addr::LOCALHOST.into());
     let mut response = Vec::new();
     let outcome = answer(zones, &query(7, question), &context, &mut response);
     assert!(matches!(outcome, Outcome::Respond), "{question:?} gets a response");
@@ -210,7 +242,7 @@ fn zone_set(families: &[ZoneFamily]) -> ZoneSet {
 
 /// Reads a master file, which has to be without errors.
 fn zone(origin: &str, text: &[u8]) -> Arc<Zone> {
-    let name: Name = format!("{origin}.").parse().expect("an origin");
+    let name: Name = absolute(origin).parse().expect("an origin");
     let file = ZoneFile::parse(origin, text, &name, &mut |path| Err(format!("{path}: no includes")));
     let file = file.unwrap_or_else(|errors| panic!("{origin}: {errors:?}\n{}", String::from_utf8_lossy(text)));
     Arc::new(Zone::from_content(file.content()))

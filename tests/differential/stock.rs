@@ -160,23 +160,23 @@ impl Kind {
                 "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; lock-file none;
                  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; notify no;
                  allow-transfer {{ any; }}; dnssec-validation no; empty-zones-enable no; minimal-responses no;
-                 max-udp-size 4096; edns-udp-size 4096; check-names primary ignore; check-integrity no;
-                 check-sibling no; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; }};
+                 max-udp-size 1400; edns-udp-size 1400; check-names primary ignore; check-integrity no;
+                 check-sibling no; zero-no-soa-ttl no; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; }};
                  controls {{ }};\n"
             ),
             Kind::Nsd => format!(
                 "server:\n ip-address: 127.0.0.1@{port}\n server-count: 1\n username: \"\"\n zonesdir: \"{directory}\"
                  database: \"\"\n pidfile: \"{directory}/pid\"\n zonelistfile: \"{directory}/zone.list\"
                  xfrdfile: \"{directory}/xfrd.state\"\n xfrdir: \"{directory}\"\n rrl-ratelimit: 0
-                 ipv4-edns-size: 4096\n minimal-responses: no\n refuse-any: no\n xfrd-reload-timeout: 0
+                 ipv4-edns-size: 1400\n answer-cookie: yes\n minimal-responses: no\n refuse-any: no\n xfrd-reload-timeout: 0
                  remote-control:\n control-enable: no\n"
             ),
             Kind::Knot => format!(
                 "server:\n  listen: 127.0.0.1@{port}\n  rundir: {directory}\n  udp-workers: 1\n  tcp-workers: 1
-  background-workers: 1\n  udp-max-payload: 4096\nlog:\n  - target: stderr\n    any: info
+  background-workers: 1\n  udp-max-payload: 1400\nlog:\n  - target: stderr\n    any: info
 database:\n  storage: {directory}\nacl:\n  - id: anybody\n    action: transfer
 template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n    zonefile-sync: -1
-    journal-content: none\n    acl: anybody\n"
+    journal-content: none\n    acl: anybody\n    global-module: mod-cookies\n"
             ),
         }
     }
@@ -206,7 +206,7 @@ template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n
 }
 
 /// A loopback port that is free for UDP and TCP at this moment.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
@@ -217,7 +217,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// The path of a server, which may lie where the path of a person does not lead.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(["/usr/local/sbin".into(), "/usr/sbin".into()]);
     directories

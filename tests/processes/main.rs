@@ -1,5 +1,6 @@
 //! Real processes of the `grapevine` binary on real sockets and files, as people start, edit, ask and kill them.
 
+mod chaos;
 mod client;
 mod cluster;
 mod crashes;
@@ -7,6 +8,7 @@ mod forms;
 mod harness;
 mod history;
 mod options;
+mod records;
 mod refusals;
 mod spread;
 mod strangers;

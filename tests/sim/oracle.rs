@@ -1,105 +1,225 @@
-//! What an all-knowing observer expects: of every acknowledged edit, and of every snapshot that a node publishes.
+//! What an all-knowing observer expects of every acknowledged edit and of every snapshot that a node publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use grapevine::node::Ticket;
-use grapevine::zone::{Name, RecordKey, RecordType, Zone, ZoneSet};
+use grapevine::node::{Applied, Ticket};
+use grapevine::replica::{IncarnationId, Replica, Summary, VersionVector, Write, ZoneReplica, catalog_name};
+use grapevine::zone::{Change, Name, RecordType, Zone, ZoneSet};
 
-/// One edit of one record that nothing else in the run touches after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Expectation {
-    pub(crate) zone: Name,
-    pub(crate) record: RecordKey,
-    pub(crate) present: bool,
-}
+use crate::ledger::{Ledger, Verdict, live_records};
+use crate::secondary::Secondary;
+
+/// Of every so many snapshots one is checked record by record against the book.
+const CHECK_ONE_IN: u64 = 8;
 
 #[derive(Default)]
 pub(crate) struct Oracle {
-    asked: BTreeMap<Ticket, Expectation>,
-    expected: BTreeMap<RecordKey, Expectation>,
-    /// Records whose last edit was refused or never answered: it may have happened or not.
-    unsure: BTreeSet<RecordKey>,
+    pub(crate) ledger: Ledger,
+    /// What clients asked for and were not told about yet.
+    wishes: BTreeMap<Ticket, Vec<Change>>,
+    /// Edits that clients were not told about yet.
+    edits: BTreeSet<Ticket>,
     /// The highest serial that each machine served of each zone, in its present life and before.
-    serials: BTreeMap<(usize, Name), u64>,
+    serials: BTreeMap<(usize, Name), (u64, Option<IncarnationId>)>,
+    /// How often a new life of a zone was served below the serial of one before it.
+    pub(crate) lives_below: u64,
+    /// The highest serial that a client was told, by life of a zone.
+    told: BTreeMap<IncarnationId, u64>,
+    published: u64,
+    pub(crate) secondary: Secondary,
+    /// Beginnings of alarms that the run provokes.
+    pub(crate) provoked: Vec<&'static str>,
+    pub(crate) alarms: BTreeMap<&'static str, u64>,
     pub(crate) acknowledged: u64,
     pub(crate) refused: u64,
+    /// Acknowledged edits that went with the only disks that held them.
+    pub(crate) gone_with_disks: u64,
     pub(crate) violations: Vec<String>,
 }
 
 impl Oracle {
-    pub(crate) fn ask(&mut self, ticket: Ticket, expectation: Expectation) {
-        self.unsure.insert(expectation.record.clone());
-        self.asked.insert(ticket, expectation);
+    /// A client asks for changes.
+    pub(crate) fn ask(&mut self, ticket: Ticket, changes: &[Change]) {
+        self.wishes.insert(ticket, changes.to_vec());
+        self.edits.insert(ticket);
     }
 
-    /// A zone was deleted: nothing is expected of its records.
-    pub(crate) fn forget_zone(&mut self, zone: &Name) {
-        self.expected.retain(|_, expectation| expectation.zone != *zone);
-        self.asked.retain(|_, expectation| expectation.zone != *zone);
-        self.serials.retain(|(_, name), _| name != zone);
-    }
-
-    pub(crate) fn done(&mut self, ticket: Ticket, stored: bool) {
-        if stored {
-            self.acknowledged += 1
-        } else {
-            self.refused += 1
-        }
-        let Some(expectation) = self.asked.remove(&ticket) else { return };
-        // A refused edit may have reached a failing disk, and show after a crash.
-        if stored {
-            self.unsure.remove(&expectation.record);
-            self.expected.insert(expectation.record.clone(), expectation);
-        }
-    }
-
-    /// Whether a record may be edited next: its last edit is settled.
-    pub(crate) fn is_settled(&self, record: &RecordKey) -> bool {
-        !self.unsure.contains(record)
-    }
-
-    pub(crate) fn crashed(&mut self, _machine: usize) {}
-
-    pub(crate) fn published(&mut self, machine: usize, _before: &ZoneSet, after: &ZoneSet) {
-        for zone in after.iter() {
-            self.check_serial(machine, zone);
-            if let Some(reason) = illegal(zone) {
-                self.violations.push(format!("node {machine} serves an illegal zone {}: {reason}", zone.origin()));
+    /// A node is about to store something.
+    pub(crate) fn staged(&mut self, machine: usize, name: &str, writes: &[Write]) {
+        for batch in self.ledger.staged(machine, name, writes) {
+            let ticket = batch.source.request.as_deref().and_then(|text| text.parse().ok()).map(Ticket);
+            let Some(wish) = ticket.and_then(|ticket| self.wishes.remove(&ticket)) else { continue };
+            for change in wish {
+                let (key, missing) = match change {
+                    Change::Add(record) => {
+                        let key = record.key();
+                        (key.clone(), (!batch.adds.contains(&key)).then_some(Verdict::No))
+                    }
+                    Change::Remove(key) => {
+                        let removes = batch.removes.iter().any(|(removed, _)| *removed == key);
+                        (key, (!removes).then_some(Verdict::Yes))
+                    }
+                    _ => continue,
+                };
+                if missing.is_some_and(|wrong| self.ledger.is_live(batch.incarnation, &key, &batch.deps) == wrong) {
+                    self.violations.push(format!("node {machine} left {key:?} out of {:?}", batch.dot));
+                }
             }
         }
     }
 
-    fn check_serial(&mut self, machine: usize, zone: &Zone) {
-        let highest = self.serials.entry((machine, zone.origin().clone())).or_default();
-        // A restart may forget edits of others that were not on disk; what the node itself acknowledged it may not.
-        if zone.serial() < *highest {
-            self.violations.push(format!(
-                "node {machine} served {} at serial {} and then at {}",
-                zone.origin(),
-                highest,
-                zone.serial()
-            ));
-        }
-        *highest = zone.serial().max(*highest);
+    /// The disk has kept something.
+    pub(crate) fn stored(&mut self, writes: &[Write]) {
+        self.ledger.stored(writes);
     }
 
-    /// What of the acknowledged edits is not so on a node.
-    pub(crate) fn missing(&self, served: &ZoneSet) -> Vec<String> {
-        self.expected
-            .values()
-            .filter(|expected| !self.unsure.contains(&expected.record))
-            .filter(|expected| is_served(served, expected) != expected.present)
-            .map(|expected| format!("{expected:?} does not hold"))
-            .collect()
+    /// A client is told what came of its edit.
+    pub(crate) fn done(&mut self, ticket: Ticket, result: Option<Applied>) {
+        match result {
+            Some(_) => self.acknowledged += 1,
+            None => self.refused += 1,
+        }
+        // New zones that are asked for together are listed by one batch, so only edits have one each.
+        let is_edit = self.edits.remove(&ticket);
+        self.wishes.remove(&ticket);
+        let batch = self.ledger.settle(ticket.0, result.is_some());
+        match (result, batch) {
+            // Who creates or deletes a zone is told that zone's serial, not the catalog's.
+            (Some(applied), Some(batch)) if applied.changed && batch.zone != catalog_name() => {
+                let told = self.told.entry(batch.incarnation).or_default();
+                *told = applied.serial.max(*told);
+            }
+            (Some(applied), None) if applied.changed && is_edit => {
+                self.violations.push(format!("{ticket:?} was acknowledged and never stored"));
+            }
+            _ => {}
+        }
+    }
+
+    /// A machine's process ended.
+    pub(crate) fn ended(&mut self, machine: usize) {
+        self.ledger.ended(machine);
+    }
+
+    /// A machine has another disk: what it serves may be older than before.
+    pub(crate) fn went_back(&mut self, machine: usize) {
+        self.serials.retain(|(other, _), _| *other != machine);
+    }
+
+    /// These are all disks that there are.
+    pub(crate) fn only_these_remain(&mut self, disks: &[Vec<Summary>]) {
+        self.gone_with_disks += self.ledger.only_these_remain(disks);
+        self.told.clear();
+    }
+
+    /// A node calls its operator.
+    pub(crate) fn alarm(&mut self, machine: usize, message: &str) {
+        if let Some(known) = self.provoked.iter().find(|known| message.contains(**known)) {
+            *self.alarms.entry(known).or_default() += 1;
+        } else if !message.contains("not stored") {
+            self.violations.push(format!("node {machine}: {message}"));
+        }
+    }
+
+    pub(crate) fn published(&mut self, machine: usize, replica: &Replica, before: &ZoneSet, after: &ZoneSet) {
+        for zone in after.iter() {
+            if before.get(zone.origin()).is_some_and(|old| Arc::ptr_eq(old, zone)) {
+                continue;
+            }
+            if let Some(reason) = illegal(zone) {
+                self.violations.push(format!("node {machine} serves an illegal zone {}: {reason}", zone.origin()));
+            }
+            self.check_serial(machine, replica, zone);
+            let Some(held) = life_of(replica, zone) else { continue };
+            self.published += 1;
+            if self.published.is_multiple_of(CHECK_ONE_IN) {
+                self.check_against_book(machine, held);
+            }
+        }
+    }
+
+    fn check_serial(&mut self, machine: usize, replica: &Replica, zone: &Zone) {
+        let life = life_of(replica, zone).map(|held| held.state().incarnation());
+        let (highest, shown) = self.serials.entry((machine, zone.origin().clone())).or_default();
+        if zone.serial() < *highest {
+            let (origin, serial) = (zone.origin(), zone.serial());
+            // A life that another node began while the name's deletion was on its way to it may begin below.
+            let other_life = life.is_none() || life != *shown || life.is_some_and(|life| self.ledger.has_ended(life));
+            match other_life {
+                true => {
+                    self.lives_below += 1;
+                    *highest = 0;
+                }
+                false => self
+                    .violations
+                    .push(format!("node {machine} served {origin} at serial {highest} and then at {serial}")),
+            }
+        }
+        (*highest, *shown) = (zone.serial().max(*highest), life);
+    }
+
+    /// Whether a zone has exactly the records that the book says it must have at its version.
+    pub(crate) fn check_against_book(&mut self, machine: usize, zone: &ZoneReplica) {
+        let (state, live) = (zone.state(), live_records(zone));
+        let (incarnation, version, origin) = (state.incarnation(), state.version(), state.zone());
+        if self.ledger.has_ended(incarnation) {
+            return;
+        }
+        for key in self.ledger.records(incarnation) {
+            let wrong = match (self.ledger.is_live(incarnation, key, version), live.contains(key)) {
+                (Verdict::Yes, false) => "was added, and is gone though no removal had seen it",
+                (Verdict::No, true) => "was removed, and is back",
+                _ => continue,
+            };
+            self.violations.push(format!("node {machine}, zone {origin}: {key:?} {wrong}"));
+        }
+        let known = self.ledger.records(incarnation);
+        for key in live.iter().filter(|key| !known.contains(key)) {
+            self.violations.push(format!("node {machine}, zone {origin}: nobody ever added {key:?}"));
+        }
+        drop(known);
+        for (owner, node) in zone.snapshot().iter() {
+            for set in node.rrsets().iter().filter(|set| set.rtype != RecordType::SOA) {
+                if !self.ledger.may_have_ttl(incarnation, owner, set.rtype, set.ttl, version) {
+                    let (rtype, ttl) = (set.rtype, set.ttl);
+                    self.violations.push(format!("node {machine}: {owner} {rtype} has a TTL of {ttl}, long replaced"));
+                }
+            }
+        }
+        let refresh = state.soa().refresh;
+        if !self.ledger.may_have_refresh(incarnation, refresh, version) {
+            self.violations.push(format!("node {machine}: {origin} has a refresh of {refresh}, long replaced"));
+        }
+    }
+
+    /// Whether serials are at least what clients were told.
+    pub(crate) fn check_told(&mut self, replica: &Replica) {
+        for (incarnation, told) in &self.told {
+            let Some(zone) = replica.get(*incarnation) else { continue };
+            let (origin, serial) = (zone.state().zone(), zone.state().serial());
+            // What a client was told is the serial of the life that was served; a name with more than one tells nothing.
+            let only = replica.catalog().of(origin).count() == 1 && replica.catalog().stub(origin).is_none();
+            if serial < *told && only {
+                self.violations.push(format!("{origin} is at serial {serial}; a client was told {told}"));
+            }
+        }
+    }
+
+    /// The secondary transfers a zone from a machine.
+    pub(crate) fn transfer(&mut self, machine: usize, replica: &Replica, zone: &Arc<Zone>) {
+        if let Some(held) = life_of(replica, zone) {
+            let version: &VersionVector = held.state().version();
+            let wrong = self.secondary.transfer(machine, held.state().incarnation(), version, zone);
+            self.violations.extend(wrong);
+        }
     }
 }
 
-fn is_served(served: &ZoneSet, expected: &Expectation) -> bool {
-    let key = &expected.record;
-    served
-        .get(&expected.zone)
-        .and_then(|zone| zone.get(key.owner.as_wire())?.get(key.rtype).cloned())
-        .is_some_and(|rrset| rrset.rdatas().any(|rdata| rdata == key.rdata.as_wire()))
+/// The life of a zone that a snapshot shows, if the replica is still at that version.
+fn life_of<'a>(replica: &'a Replica, zone: &Zone) -> Option<&'a ZoneReplica> {
+    let catalog = replica.get(replica.catalog_id()).filter(|catalog| catalog.state().zone() == zone.origin());
+    catalog.or_else(|| replica.serving(zone.origin())).filter(|held| held.state().version().hash() == zone.version())
 }
 
 fn illegal(zone: &Zone) -> Option<String> {
@@ -116,4 +236,9 @@ fn illegal(zone: &Zone) -> Option<String> {
         }
     }
     None
+}
+
+/// The name of a zone of the run.
+pub(crate) fn origin(text: &str) -> Name {
+    text.parse().expect("a name")
 }

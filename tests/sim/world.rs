@@ -1,55 +1,31 @@
-//! Time, network and machines.
+//! Time, and what goes on between machines: the daemon's shell, played on one virtual clock.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use grapevine::membership::Settings;
 use grapevine::node::{
-    Applied, Command, CommandError, Effect, Event, InboundId, Node, NodeConfig, Now, PersistId, REQUEST_TIMEOUT,
-    RequestId, Severity, Ticket,
+    Command, Effect, Event, InboundId, Node, NodeConfig, PersistId, REQUEST_TIMEOUT, RequestId, Severity, Ticket,
 };
-use grapevine::replica::Write;
-use grapevine::zone::{ZoneContent, ZoneSet};
+use grapevine::zone::ZoneContent;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
+use crate::machine::{Machine, Standing};
+use crate::network::{Network, addr_of, index_of};
 use crate::oracle::Oracle;
-
-/// The moment at which every simulation begins, milliseconds since 1970.
-const EPOCH_MS: u64 = 1_790_000_000_000;
-
-/// How the network behaves.
-#[derive(Clone, Debug)]
-pub(crate) struct Network {
-    pub(crate) loss: f64,
-    pub(crate) duplication: f64,
-    pub(crate) delay: Duration,
-    /// Of each message the delay is this much longer at random, which reorders them.
-    pub(crate) jitter: Duration,
-}
-
-pub(crate) struct Machine {
-    pub(crate) node: Option<Node>,
-    pub(crate) disk: Disk,
-    pub(crate) served: Arc<ZoneSet>,
-    pub(crate) files: Vec<ZoneContent>,
-    addr: SocketAddr,
-    /// Counts lives: what was on its way when a machine crashed does not reach its next life.
-    life: u64,
-    clock_skew_ms: i64,
-    tick_at: Option<Duration>,
-    disk_busy_until: Duration,
-    disk_full: bool,
-    inbound: BTreeMap<InboundId, (usize, u64, RequestId)>,
-}
+use crate::poison;
+use crate::report::Report;
 
 enum Happening {
     Tick,
     Event(Event),
-    Kept(PersistId, Vec<Write>),
+    /// The disk is done with the oldest group.
+    Synced,
+    /// The store's answer.
+    Kept(PersistId, Result<(), String>),
 }
 
 pub(crate) struct World {
@@ -58,78 +34,54 @@ pub(crate) struct World {
     pub(crate) rng: StdRng,
     pub(crate) network: Network,
     pub(crate) oracle: Oracle,
-    pub(crate) lost: u64,
-    pub(crate) duplicated: u64,
-    pub(crate) reports: Vec<String>,
+    pub(crate) report: Report,
+    /// How likely a batch is spoilt on its way, by a member of another make.
+    pub(crate) poison: f64,
     queue: BTreeMap<(Duration, u64), (usize, u64, Happening)>,
     sequence: u64,
-    /// Pairs of machines that do not hear each other, in the direction given.
-    cut: BTreeSet<(usize, usize)>,
     next_inbound: u64,
     trace: bool,
-}
-
-pub(crate) fn addr_of(index: usize) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(10, 0, 0, index as u8 + 1), 7946))
-}
-
-fn index_of(addr: SocketAddr, machines: &[Machine]) -> Option<usize> {
-    machines.iter().position(|machine| machine.addr == addr)
 }
 
 impl World {
     pub(crate) fn new(seed: u64, count: usize, network: Network, trace: bool) -> World {
         let mut rng = StdRng::seed_from_u64(seed);
-        let machines = (0..count)
-            .map(|index| Machine {
-                node: None,
-                disk: Disk::default(),
-                served: Arc::default(),
-                files: Vec::new(),
-                addr: addr_of(index),
-                life: 0,
-                clock_skew_ms: rng.random_range(-3_600_000..3_600_000),
-                tick_at: None,
-                disk_busy_until: Duration::ZERO,
-                disk_full: false,
-                inbound: BTreeMap::new(),
-            })
-            .collect();
         World {
             now: Duration::ZERO,
-            machines,
+            machines: (0..count).map(|index| Machine::new(index, &mut rng)).collect(),
             rng,
             network,
             oracle: Oracle::default(),
-            lost: 0,
-            duplicated: 0,
-            reports: Vec::new(),
+            report: Report::default(),
+            poison: 0.0,
             queue: BTreeMap::new(),
             sequence: 0,
-            cut: BTreeSet::new(),
             next_inbound: 0,
             trace,
         }
     }
 
-    fn clock(&self, machine: usize) -> Now {
-        let wall = EPOCH_MS as i64 + self.now.as_millis() as i64 + self.machines[machine].clock_skew_ms;
-        Now { mono: self.now, wall_ms: wall as u64 }
+    /// Puts up one more machine, not started yet.
+    pub(crate) fn add_machine(&mut self, disk: Disk, files: Vec<ZoneContent>) -> usize {
+        let index = self.machines.len();
+        let machine = Machine { disk, files, ..Machine::new(index, &mut self.rng) };
+        self.machines.push(machine);
+        index
     }
 
-    pub(crate) fn is_up(&self, machine: usize) -> bool {
-        self.machines[machine].node.is_some()
+    pub(crate) fn members(&self) -> Vec<usize> {
+        (0..self.machines.len()).filter(|index| self.machines[*index].is_member()).collect()
     }
 
     pub(crate) fn start(&mut self, index: usize, seeds: &[usize]) {
-        let now = self.clock(index);
+        let now = self.machines[index].clock(self.now);
         let seed = self.rng.next_u64();
         let machine = &mut self.machines[index];
         machine.life += 1;
         machine.inbound.clear();
         machine.disk_busy_until = self.now;
         let config = NodeConfig {
-            name: format!("node{index}"),
+            name: machine.name.clone(),
             cluster: "simulated".to_owned(),
             gossip: machine.addr,
             id: seed,
@@ -144,28 +96,68 @@ impl World {
         self.handle(index, Event::Files(files));
     }
 
+    /// Power goes.
     pub(crate) fn crash(&mut self, index: usize) {
-        self.note(|| format!("crash {index}"));
+        let machine = &mut self.machines[index];
+        let (lost, kept) = machine.disk.crash(machine.disk_fault, &mut self.rng);
+        self.report.count_if(lost, "unsynced writes lost");
+        self.report.count_if(kept, "writes kept, nobody told");
+        self.end(index, "crash");
+    }
+
+    /// A good-bye, and the end of the process.
+    pub(crate) fn leave(&mut self, index: usize) {
+        self.handle(index, Event::Leave);
+        self.machines[index].disk.flush();
+        self.end(index, "leave");
+    }
+
+    fn end(&mut self, index: usize, how: &str) {
+        self.note(|| format!("{how} {index}"));
         let machine = &mut self.machines[index];
         machine.node = None;
         machine.life += 1;
         machine.tick_at = None;
-        machine.served = Arc::default();
-        self.oracle.crashed(index);
+        machine.served = Default::default();
+        self.oracle.ended(index);
     }
 
-    pub(crate) fn fill_disk(&mut self, index: usize, full: bool) {
-        self.machines[index].disk_full = full;
+    /// Another disk is put into a machine that is down.
+    pub(crate) fn replace_disk(&mut self, index: usize, disk: Disk) {
+        self.note(|| format!("machine {index} gets another disk"));
+        self.machines[index].disk = disk;
+        self.oracle.went_back(index);
+        self.forget_what_no_disk_holds();
     }
 
-    pub(crate) fn cut(&mut self, a: usize, b: usize) {
-        self.note(|| format!("cut {a} -> {b}"));
-        self.cut.insert((a, b));
+    /// A machine that is down will not come back, nor what it alone had.
+    pub(crate) fn bury(&mut self, index: usize) {
+        self.note(|| format!("machine {index} is gone for good"));
+        self.machines[index].standing = Standing::Gone;
+        self.forget_what_no_disk_holds();
     }
 
-    pub(crate) fn heal(&mut self) {
-        self.note(|| "heal".to_owned());
-        self.cut.clear();
+    fn forget_what_no_disk_holds(&mut self) {
+        let members = self.machines.iter().filter(|machine| machine.is_member());
+        let held: Vec<_> = members.map(|machine| machine.disk.holds()).collect();
+        self.oracle.only_these_remain(&held);
+    }
+
+    /// A long quiet time passes at once on all machines: what was to happen in it happens at its end.
+    pub(crate) fn skip(&mut self, time: Duration) {
+        self.note(|| format!("{} days pass", time.as_secs() / 86_400));
+        self.now += time;
+        for ((at, sequence), entry) in std::mem::take(&mut self.queue) {
+            // Timers come due meanwhile; messages on their way are not a month late.
+            let at = if matches!(entry.2, Happening::Tick) { at.max(self.now) } else { at + time };
+            self.queue.insert((at, sequence), entry);
+        }
+        for machine in &mut self.machines {
+            machine.tick_at = machine.tick_at.map(|at| at.max(self.now));
+            machine.paused_until = machine.paused_until.min(self.now);
+            machine.disk_busy_until += time;
+            machine.disk_answers_until += time;
+        }
     }
 
     pub(crate) fn command(&mut self, index: usize, ticket: Ticket, command: Command) {
@@ -173,12 +165,30 @@ impl World {
         self.handle(index, Event::Command { ticket, command });
     }
 
+    /// Something comes in that no node of this make sends.
+    pub(crate) fn inject(&mut self, index: usize, payload: Vec<u8>) {
+        let from = self.machines[self.rng.random_range(0..self.machines.len())].addr;
+        self.handle(index, Event::Datagram { from, payload });
+    }
+
+    pub(crate) fn inject_request(&mut self, index: usize, payload: Vec<u8>) {
+        self.next_inbound += 1;
+        self.handle(index, Event::Request { inbound: InboundId(self.next_inbound), payload });
+    }
+
     /// Lets time pass.
     pub(crate) fn run_until(&mut self, end: Duration) {
         while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= end) {
             let ((at, _), (index, life, happening)) = entry.remove_entry();
             self.now = at;
-            if self.machines[index].life == life {
+            let machine = &self.machines[index];
+            if machine.life != life {
+                continue;
+            }
+            if machine.paused_until > at {
+                let at = machine.paused_until;
+                self.put(at, index, life, happening);
+            } else {
                 self.happen(index, happening);
             }
         }
@@ -192,28 +202,24 @@ impl World {
                 self.handle(index, Event::Tick);
             }
             Happening::Event(event) => self.handle(index, event),
-            Happening::Kept(id, writes) => {
-                let result = match self.machines[index].disk_full {
-                    true => {
-                        // A disk may fail after it has taken everything in.
-                        if self.rng.random_bool(0.3) {
-                            self.machines[index].disk.commit(writes);
-                        }
-                        Err("no space left on device".to_owned())
-                    }
-                    false => {
-                        self.machines[index].disk.commit(writes);
-                        Ok(())
-                    }
-                };
-                self.handle(index, Event::Persisted { id, result });
+            Happening::Synced => {
+                let machine = &mut self.machines[index];
+                let (id, result) = machine.disk.sync(machine.disk_fault, &mut self.rng);
+                let result = result.map(|writes| self.oracle.stored(&writes));
+                // The answers come in the order of the writes, as the store's do.
+                let took = Duration::from_micros(self.rng.random_range(0..300));
+                machine.disk_answers_until = machine.disk_answers_until.max(self.now) + took;
+                let at = machine.disk_answers_until;
+                self.put(at, index, self.machines[index].life, Happening::Kept(id, result));
             }
+            Happening::Kept(id, result) => self.handle(index, Event::Persisted { id, result }),
         }
     }
 
     fn handle(&mut self, index: usize, event: Event) {
-        let now = self.clock(index);
-        let Some(node) = self.machines[index].node.as_mut() else { return };
+        let machine = &mut self.machines[index];
+        let now = machine.clock(self.now);
+        let Some(node) = machine.node.as_mut() else { return };
         let effects = node.handle(event, now);
         let deadline = node.next_deadline();
         for effect in effects {
@@ -231,70 +237,72 @@ impl World {
         match effect {
             Effect::SendDatagram { to, payload } => self.send(index, to, payload),
             Effect::SendRequest { id, to, payload } => self.request(index, id, to, payload),
-            Effect::Respond { inbound, payload } => {
-                let Some((asker, life, id)) = self.machines[index].inbound.remove(&inbound) else { return };
-                if self.machines[asker].life == life {
-                    let result = if self.reaches(index, asker) { Ok(payload) } else { Err("cut".to_owned()) };
-                    let delay = if result.is_ok() { self.delay() } else { REQUEST_TIMEOUT };
-                    self.schedule(self.now + delay, asker, Happening::Event(Event::Response { id, result }));
-                }
-            }
+            Effect::Respond { inbound, payload } => self.respond(index, inbound, payload),
             Effect::Persist { id, writes } => {
-                let took = Duration::from_micros(self.rng.random_range(100..8000));
+                self.note(|| format!("node {index} stores {id:?}: {}", disk::describe(&writes)));
+                self.oracle.staged(index, &self.machines[index].name, &writes);
                 let machine = &mut self.machines[index];
+                let took = machine.write_time(&mut self.rng);
                 machine.disk_busy_until = machine.disk_busy_until.max(self.now) + took;
                 let at = machine.disk_busy_until;
-                self.schedule(at, index, Happening::Kept(id, writes));
+                machine.disk.begin(id, writes);
+                self.schedule(at, index, Happening::Synced);
             }
             Effect::Publish(zones) => {
-                self.oracle.published(index, &self.machines[index].served, &zones);
-                self.machines[index].served = zones;
-            }
-            Effect::Done { ticket, result } => self.done(index, ticket, result),
-            Effect::Report { severity, message } => {
-                self.note(|| format!("node {index} {severity:?}: {message}"));
-                if severity == Severity::Error && !message.contains("not stored") {
-                    self.reports.push(format!("node {index}: {message}"));
+                let machine = &mut self.machines[index];
+                let before = std::mem::replace(&mut machine.served, zones);
+                if let Some(node) = &machine.node {
+                    self.oracle.published(index, node.replica(), &before, &machine.served);
                 }
             }
-            Effect::Malformed => self.reports.push(format!("node {index}: malformed message")),
-            Effect::Fatal(message) => self.reports.push(format!("node {index} stops: {message}")),
-            Effect::Merged { .. } | Effect::Ambiguous { .. } => {}
+            Effect::Done { ticket, result } => {
+                self.note(|| format!("node {index} {ticket:?} {result:?}"));
+                self.oracle.done(ticket, result.ok());
+            }
+            Effect::Report { severity, message } => {
+                self.note(|| format!("node {index} {severity:?}: {message}"));
+                if severity == Severity::Error {
+                    self.oracle.alarm(index, &message);
+                }
+            }
+            Effect::Malformed => self.oracle.alarm(index, poison::MALFORMED),
+            Effect::Fatal(message) => self.oracle.alarm(index, &format!("stops: {message}")),
+            Effect::Ambiguous { zone, serial } => self.oracle.secondary.hear(zone, serial),
+            Effect::Merged { .. } => {}
         }
-    }
-
-    fn done(&mut self, index: usize, ticket: Ticket, result: Result<Applied, CommandError>) {
-        self.note(|| format!("node {index} {ticket:?} {result:?}"));
-        self.oracle.done(ticket, result.is_ok());
     }
 
     fn send(&mut self, from: usize, to: SocketAddr, payload: Vec<u8>) {
         assert!(payload.len() <= 1340, "a datagram of {} bytes does not fit a sealed packet", payload.len());
-        let Some(target) = index_of(to, &self.machines) else { return };
-        if !self.reaches(from, target) || self.rng.random_bool(self.network.loss) {
-            self.lost += 1;
-            return;
+        let Some(target) = index_of(to).filter(|target| *target < self.machines.len()) else { return };
+        if !self.network.reaches(from, target, self.now) || self.rng.random_bool(self.network.loss) {
+            return self.report.count("datagrams lost");
         }
-        let copies = 1 + u64::from(self.rng.random_bool(self.network.duplication));
-        self.duplicated += copies - 1;
+        let copies = 1 + usize::from(self.rng.random_bool(self.network.duplication));
+        self.report.count_if(copies > 1, "datagrams repeated");
         let life = self.machines[target].life;
         for _ in 0..copies {
             let event = Event::Datagram { from: self.machines[from].addr, payload: payload.clone() };
-            let at = self.now + self.delay();
+            let at = self.now + self.network.delay(&mut self.rng);
             self.schedule_for(at, target, life, Happening::Event(event));
         }
     }
 
     fn request(&mut self, from: usize, id: RequestId, to: SocketAddr, payload: Vec<u8>) {
-        let target = index_of(to, &self.machines);
         let cut_short = self.rng.random_bool(self.network.loss / 4.0);
-        match target.filter(|target| self.is_up(*target) && self.reaches(from, *target) && !cut_short) {
+        let answers = |target: &usize| self.machines.get(*target).is_some_and(Machine::is_up);
+        let target = index_of(to).filter(|target| answers(target) && !cut_short);
+        // A stream needs both directions.
+        let connects = |target: &usize| {
+            self.network.reaches(from, *target, self.now) && self.network.reaches(*target, from, self.now)
+        };
+        match target.filter(connects) {
             Some(target) => {
                 self.next_inbound += 1;
                 let inbound = InboundId(self.next_inbound);
                 let life = self.machines[from].life;
                 self.machines[target].inbound.insert(inbound, (from, life, id));
-                let at = self.now + self.delay() * 2;
+                let at = self.now + self.network.delay(&mut self.rng) * 2;
                 self.schedule(at, target, Happening::Event(Event::Request { inbound, payload }));
                 // If the target crashes before it answers, the stream breaks.
                 let result = Err("no answer in time".to_owned());
@@ -309,12 +317,23 @@ impl World {
         }
     }
 
-    fn reaches(&self, from: usize, to: usize) -> bool {
-        !self.cut.contains(&(from, to))
-    }
-
-    fn delay(&mut self) -> Duration {
-        self.network.delay + self.network.jitter.mul_f64(self.rng.random::<f64>().powi(3))
+    fn respond(&mut self, index: usize, inbound: InboundId, mut payload: Vec<u8>) {
+        let Some((asker, life, id)) = self.machines[index].inbound.remove(&inbound) else { return };
+        if self.machines[asker].life != life {
+            return;
+        }
+        if self.poison > 0.0
+            && self.rng.random_bool(self.poison)
+            && let Some(spoilt) = poison::spoil(&payload, &mut self.rng)
+        {
+            self.report.count("poisoned answers");
+            payload = spoilt;
+        }
+        let (result, delay) = match self.network.reaches(index, asker, self.now) {
+            true => (Ok(payload), self.network.delay(&mut self.rng)),
+            false => (Err("cut".to_owned()), REQUEST_TIMEOUT),
+        };
+        self.schedule(self.now + delay, asker, Happening::Event(Event::Response { id, result }));
     }
 
     fn schedule(&mut self, at: Duration, index: usize, happening: Happening) {
@@ -323,11 +342,16 @@ impl World {
     }
 
     fn schedule_for(&mut self, at: Duration, index: usize, life: u64, happening: Happening) {
-        self.sequence += 1;
-        self.queue.insert((at.max(self.now), self.sequence), (index, life, happening));
+        let at = at.max(self.now) + self.machines[index].lag;
+        self.put(at, index, life, happening);
     }
 
-    fn note(&self, message: impl FnOnce() -> String) {
+    fn put(&mut self, at: Duration, index: usize, life: u64, happening: Happening) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), (index, life, happening));
+    }
+
+    pub(crate) fn note(&self, message: impl FnOnce() -> String) {
         if self.trace {
             println!("{:>10.4} {}", self.now.as_secs_f64(), message());
         }

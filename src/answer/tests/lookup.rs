@@ -102,8 +102,30 @@ fn dname_makes_aliases() {
 }
 
 #[test]
-fn a_dname_to_below_itself_is_applied_once() {
+fn a_dname_to_below_itself_is_applied_once_unless_the_name_is_too_long_soon() {
     assert_eq!(ask("x.grow.example.", "A").answers().len(), 2);
+    // 5 bytes more with each substitution: after two of them the next one is too much.
+    let long = ["a".repeat(59), "b".repeat(59), "c".repeat(59), "d".repeat(50)].join(".");
+    let reply = Ask::new(&format!("{long}.grow.example."), "A").edns(1232).of(&zones([example()]));
+    assert_eq!((reply.answers().len(), reply.status().as_str()), (3, "YXDOMAIN aa"));
+}
+
+#[test]
+fn signatures_and_proofs_of_a_name_with_a_cname_are_asked_of_the_name_itself() {
+    for rtype in ["RRSIG", "NSEC"] {
+        let reply = ask("alias.example.", rtype);
+        assert_eq!((reply.answers().len(), reply.status().as_str()), (0, "NOERROR aa"), "{rtype}");
+    }
+}
+
+#[test]
+fn a_wildcard_below_a_cut_is_glue_for_its_name_servers() {
+    let zones = zones([content(
+        "example.",
+        "example. NS ns.\ncut.example. NS a.ns.cut.example.\n*.ns.cut.example. A 192.0.2.9",
+    )]);
+    let reply = Ask::new("x.cut.example.", "A").of(&zones);
+    assert_eq!(reply.additional(), ["a.ns.cut.example. A 192.0.2.9"]);
 }
 
 #[test]

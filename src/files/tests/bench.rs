@@ -83,6 +83,7 @@ impl World {
                 self.insert(content);
                 Ok(self.applied(&origin, true))
             }
+            Command::Direct(_) => unreachable!("files are edited whole"),
             Command::Import(_) | Command::Drop { .. } | Command::Remember { .. } => {
                 unreachable!("the files' zones are offered, not imported, by this layer")
             }
@@ -90,7 +91,7 @@ impl World {
                 let (_, serial) = self.zones.remove(&zone).ok_or(CommandError::NoSuchZone(zone.clone()))?;
                 self.deleted.insert(zone, serial);
                 self.publish();
-                Ok(Applied { serial, version: [1; 8], changed: true })
+                Ok(Applied { serial, version: [1; 8], changed: true, detail: None })
             }
         }
     }
@@ -135,7 +136,7 @@ impl World {
 
     fn applied(&self, origin: &Name, changed: bool) -> Applied {
         let serial = self.zones[origin].1;
-        Applied { serial, version: version(origin, serial), changed }
+        Applied { serial, version: version(origin, serial), changed, detail: None }
     }
 
     fn publish(&self) {
@@ -177,6 +178,7 @@ fn apply_change(content: &mut ZoneContent, change: Change) {
             }
         }
         Change::Soa(soa) => content.soa = soa,
+        other => panic!("no save of a file makes {other:?}"),
     }
 }
 

@@ -108,7 +108,7 @@ fn delete() -> Command {
     Command::Delete { zone: Name::root(), source: Source::new(EditOrigin::Api) }
 }
 
-const APPLIED: Applied = Applied { serial: 7, version: [1; 8], changed: true };
+const APPLIED: Applied = Applied { serial: 7, version: [1; 8], changed: true, detail: None };
 
 #[tokio::test]
 async fn the_first_event_is_a_tick_and_deadlines_are_ticks() {

@@ -60,7 +60,10 @@ impl Plan {
                 Change::Add(record) => (record.owner, record.rtype, Some(record.rdata), None),
                 Change::Remove(key) => (key.owner, key.rtype, None, Some(key.rdata)),
                 Change::Ttl { owner, rtype, .. } => (owner, rtype, None, None),
-                Change::Soa(_) => continue,
+                // A difference of two contents names records.
+                Change::Soa(_) | Change::AddDefault(_) | Change::RemoveRrset { .. } | Change::RemoveOwner { .. } => {
+                    continue;
+                }
             };
             let key = (owner, rtype);
             let (old, new) = (content.rrsets.get(&key), target.rrsets.get(&key));

@@ -78,7 +78,7 @@ $TTL 1h ; an hour
         7          ; serial
         1h 15m     ; refresh, retry
         1w 60 )
-    IN NS  ns
+    IN NS  ns.else.
 ; the hosts
 ns      A   192.0.2.1   ; first
         A   192.0.2.2
@@ -155,9 +155,9 @@ fn a_ttl_changes_where_it_stands_or_is_put_there() {
 
 #[test]
 fn without_dollar_ttl_a_removed_ttl_moves_on() {
-    let zone = "@ 60 SOA ns hm 1 2 3 4 5\n@ NS ns\nns 30 A 192.0.2.1\nwww A 192.0.2.2\nftp A 192.0.2.3\n";
+    let zone = "@ 60 SOA ns hm 1 2 3 4 5\n@ NS ns.else.\nns 30 A 192.0.2.1\nwww A 192.0.2.2\nftp A 192.0.2.3\n";
     let new = patched(&one(zone), |content| remove(content, "ns 0 A 192.0.2.1"));
-    let expected = "@ 60 SOA ns hm 1 2 3 4 5\n@ NS ns\nwww 30 A 192.0.2.2\nftp A 192.0.2.3\n";
+    let expected = "@ 60 SOA ns hm 1 2 3 4 5\n@ NS ns.else.\nwww 30 A 192.0.2.2\nftp A 192.0.2.3\n";
     assert_eq!(main_of(&new), expected);
 }
 
@@ -171,7 +171,7 @@ fn a_generate_line_becomes_the_records_that_stay() {
 
 #[test]
 fn a_record_of_an_included_file_is_changed_there() {
-    let main = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\n$INCLUDE hosts sub\nlast A 192.0.2.9\n";
+    let main = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n$INCLUDE hosts sub\nlast A 192.0.2.9\n";
     let hosts = "a A 192.0.2.1\n$INCLUDE /abs/more\n";
     let all = files(&[(MAIN, main), ("zones/hosts", hosts), ("/abs/more", "b A 192.0.2.2\n  AAAA ::1")]);
     let new = patched(&all, |content| {
@@ -186,7 +186,7 @@ fn a_record_of_an_included_file_is_changed_there() {
 
 #[test]
 fn a_file_included_twice_is_written_out_where_one_use_differs() {
-    let main = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\n$INCLUDE hosts a\n$INCLUDE hosts b\n  TXT last\n";
+    let main = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n$INCLUDE hosts a\n$INCLUDE hosts b\n  TXT last\n";
     let all = files(&[(MAIN, main), ("zones/hosts", "x A 192.0.2.1\ny A 192.0.2.2\n")]);
     let new = patched(&all, |content| remove(content, "x.b 0 A 192.0.2.1"));
     assert_eq!(main_of(&new), main.replace("$INCLUDE hosts b\n ", "y.b.example. 60 IN A 192.0.2.2\n@"));
@@ -195,12 +195,12 @@ fn a_file_included_twice_is_written_out_where_one_use_differs() {
 
 #[test]
 fn two_spellings_of_a_record_are_one_and_go_together() {
-    let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\nm MX 10 Ns\nm MX 10 ns\n";
+    let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\nm MX 10 Ns\nm MX 10 ns\n";
     let file = read_all(&one(zone));
     assert_eq!(file.content().record_count(), 3);
     assert_eq!(file.warnings().iter().filter(|found| found.line == 5).count(), 1);
     let new = patched(&one(zone), |content| remove(content, "m 0 MX 10 Ns"));
-    assert_eq!(main_of(&new), "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\n");
+    assert_eq!(main_of(&new), "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n");
     let new = patched(&one(zone), |content| {
         remove(content, "m 0 MX 10 Ns");
         content.add(record("m 60 MX 10 ns"));
@@ -210,9 +210,9 @@ fn two_spellings_of_a_record_are_one_and_go_together() {
 
 #[test]
 fn records_outside_the_zone_are_left_out_and_left_alone() {
-    let zone = "@ 60 SOA ns hm 1 2 3 4 5\n@ NS ns\nx.test. 30 A 192.0.2.1\n  TXT out\na A 192.0.2.2\n";
+    let zone = "@ 60 SOA ns hm 1 2 3 4 5\n@ NS ns.else.\nx.test. 30 A 192.0.2.1\n  TXT out\na A 192.0.2.2\n";
     let file = read_all(&one(zone));
-    assert_eq!((file.content().record_count(), file.warnings().len()), (3, 2));
+    assert_eq!((file.content().record_count(), file.warnings().len()), (3, 1));
     let new = patched(&one(zone), |content| content.soa.serial = 2);
     assert_eq!(main_of(&new), zone.replace("hm 1 2", "hm 2 2"));
 }
@@ -245,14 +245,14 @@ fn line_ends_of_dos_and_a_missing_last_one_are_kept() {
 
 #[test]
 fn a_marker_inside_an_entry_is_none() {
-    let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\na TXT (\n; grapevine: 1 0000000000000000\n x )\n";
+    let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\na TXT (\n; grapevine: 1 0000000000000000\n x )\n";
     let file = read_all(&one(zone));
     assert_eq!(file.marker(), None);
     let mut target = file.content().clone();
     remove(&mut target, "a 0 TXT x");
     let marker = Some(Marker { serial: 2, version: [0; 8] });
     let text = String::from_utf8(file.patch(&target, marker).remove(0).1).expect("UTF-8");
-    assert_eq!(text, "; grapevine: 2 0000000000000000\n$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns\n");
+    assert_eq!(text, "; grapevine: 2 0000000000000000\n$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n");
 }
 
 /// Lines of a zone in the ways that people write them; the first states an owner.
@@ -369,7 +369,7 @@ proptest! {
     fn lines_of_other_owners_stay_as_they_are(edits in edits()) {
         let new = patched(&one(ZONE), |content| apply(content, &edits));
         let text = main_of(&new);
-        for line in ["$TTL 1h ; an hour\n", "; the hosts\n", "    IN NS  ns\n", "; serial\n"] {
+        for line in ["$TTL 1h ; an hour\n", "; the hosts\n", "    IN NS  ns.else.\n", "; serial\n"] {
             prop_assert!(text.contains(line) || edits.iter().any(|edit| matches!(edit, Edit::Ttl(..))), "{}", text);
         }
     }

@@ -10,7 +10,7 @@ use crate::zone::RecordType;
 pub(super) fn read(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result<(), TextError> {
     let mut types = BTreeSet::new();
     while !reader.is_empty() {
-        types.insert(reader.parse("a record type", mnemonic::record_type)?.0);
+        types.insert(reader.parse("a record type", mnemonic::listed_type)?.0);
     }
     let mut types = types.into_iter().peekable();
     while let Some(&first) = types.peek() {

@@ -21,10 +21,6 @@ pub(super) fn read_relay(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Resu
     let discovery = reader.number("the discovery bit", 1)? as u8;
     let kind = reader.number("a relay type", 0x7f)? as u8;
     out.push(discovery << 7 | kind);
-    if kind == 0 && reader.is_empty() {
-        // Some write nothing in place of the dot.
-        return Ok(());
-    }
     read_gateway(reader, kind, out)
 }
 

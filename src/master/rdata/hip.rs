@@ -2,7 +2,7 @@
 
 use super::TextError;
 use super::read::{push_u16, u8_token};
-use super::reader::{Reader, hex};
+use super::reader::{Reader, base64, hex};
 use crate::master::name_text::write_name;
 use crate::zone::{Name, wire_name_len};
 
@@ -10,10 +10,7 @@ use crate::zone::{Name, wire_name_len};
 pub(super) fn read(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result<(), TextError> {
     let algorithm = u8_token(reader, "a public key algorithm")?;
     let tag = reader.parse("a host identity tag", hex)?;
-    let key = reader.parse("a public key", |text| {
-        let wrong = |error| TextError::new(format!("this is no base64: {error}"));
-        data_encoding::BASE64.decode(text).map_err(wrong)
-    })?;
+    let key = reader.parse("a public key", base64)?;
     out.push(u8::try_from(tag.len()).map_err(|_| TextError::new("a host identity tag of more than 255 bytes"))?);
     out.push(algorithm);
     push_u16(out, u16::try_from(key.len()).map_err(|_| TextError::new("a public key of more than 65535 bytes"))?);

@@ -1,4 +1,4 @@
-//! Types of the DNS's past that people still hold in files: WKS, NSAP, A6, NXT.
+//! Types of the DNS's past that people still hold in files: WKS, NSAP, ATMA, A6, NXT.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -40,7 +40,7 @@ pub(super) fn read_wks(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result
     out.extend_from_slice(&reader.parse("an IPv4 address", ipv4)?.octets());
     out.push(reader.parse("a protocol", |text| named(PROTOCOLS, text, u8::MAX.into()).map(|value| value as u8))?);
     let mut bits: Vec<u8> = Vec::new();
-    while !reader.is_empty() {
+    while bits.is_empty() || !reader.is_empty() {
         let port = reader.parse("a service", |text| named(SERVICES, text, u16::MAX.into()))? as usize;
         bits.resize(bits.len().max(port / 8 + 1), 0);
         bits[port / 8] |= 0x80 >> (port % 8);
@@ -71,6 +71,30 @@ pub(super) fn read_nsap(text: &[u8]) -> Result<Vec<u8>, TextError> {
     let digits = text.strip_prefix(b"0x").or(text.strip_prefix(b"0X"));
     let digits = digits.ok_or_else(|| TextError::new("an NSAP address starts with 0x"))?;
     hex(&digits.iter().copied().filter(|&byte| byte != b'.').collect::<Vec<_>>())
+}
+
+/// `+` and decimal digits, or hexadecimal digits, with dots between (af-dans-0152.000 §3).
+pub(super) fn read_atma(text: &[u8]) -> Result<Vec<u8>, TextError> {
+    let dotless = |text: &[u8]| text.iter().copied().filter(|&byte| byte != b'.').collect::<Vec<_>>();
+    let Some(digits) = text.strip_prefix(b"+") else { return Ok([vec![0], hex(&dotless(text))?].concat()) };
+    let digits = dotless(digits);
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return Err(TextError::new("after the plus sign of an ATM address come decimal digits"));
+    }
+    Ok([vec![1], digits].concat())
+}
+
+/// Writes an ATM address; `None` for one of another format.
+pub(super) fn write_atma(bytes: &[u8], out: &mut String) -> Option<()> {
+    match bytes {
+        [0, octets @ ..] => out.push_str(&data_encoding::HEXLOWER.encode(octets)),
+        [1, digits @ ..] => {
+            out.push('+');
+            out.push_str(std::str::from_utf8(digits).ok()?);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// Prefix length, address suffix, prefix name (RFC 2874 §3.2).

@@ -43,14 +43,14 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result<(),
 /// Reads degrees, minutes and seconds up to a letter for the hemisphere.
 fn angle(reader: &mut Reader<'_, '_>, most: i64, positive: u8, negative: u8) -> Result<u32, TextError> {
     let hemisphere = |text: &[u8]| {
-        let letter = text.first().filter(|_| text.len() == 1)?.to_ascii_uppercase();
+        let letter = *text.first().filter(|_| text.len() == 1)?;
         (letter == positive || letter == negative).then_some(if letter == positive { 1 } else { -1 })
     };
     let mut total = 0;
     for (unit, limit, decimals) in [(3_600_000, most, 0), (60_000, 59, 0), (1_000, 59, 3)] {
         if let Some(sign) = reader.peek().and_then(|token| hemisphere(token.text)).filter(|_| unit < 3_600_000) {
             let at = reader.token("a hemisphere")?.at;
-            return finish_angle(sign * total, most).map_err(|error| error.or_at(at));
+            return finish_angle(sign * total).map_err(|error| error.or_at(at));
         }
         total += reader.parse("degrees, minutes or seconds", |text| {
             let scale = 10i64.pow(decimals);
@@ -63,19 +63,16 @@ fn angle(reader: &mut Reader<'_, '_>, most: i64, positive: u8, negative: u8) -> 
     let sign = reader.parse("a hemisphere", |text| {
         hemisphere(text).ok_or_else(|| TextError::new(format!("the hemisphere should be {n} or {s}")))
     })?;
-    finish_angle(sign * total, most)
+    finish_angle(sign * total)
 }
 
-fn finish_angle(value: i64, most: i64) -> Result<u32, TextError> {
-    if value.abs() > most * 3_600_000 {
-        return Err(TextError::new(format!("more than {most} degrees")));
-    }
+fn finish_angle(value: i64) -> Result<u32, TextError> {
     u32::try_from(ZERO_ANGLE + value).map_err(|_| TextError::new("the angle is out of range"))
 }
 
 /// Metres with up to two decimals and perhaps an `m` at the end, in centimetres.
 fn centimetres(text: &[u8]) -> Option<i64> {
-    fixed_point(text.strip_suffix(b"m").or(text.strip_suffix(b"M")).unwrap_or(text), 2)
+    fixed_point(text.strip_suffix(b"m").unwrap_or(text), 2)
 }
 
 /// A decimal number with at most `decimals` digits after the point, times ten to that power.
@@ -110,7 +107,7 @@ fn compress(centimetres: u64) -> u8 {
 
 /// Writes the location with all its parts; `None` if a part is out of its range.
 pub(super) fn write(rest: &[u8], out: &mut String) -> Option<()> {
-    let wire: &[u8; 16] = rest.try_into().ok()?;
+    let wire: &[u8; 16] = rest.try_into().ok().filter(|wire: &&[u8; 16]| wire[0] == 0)?;
     let word = |at: usize| i64::from(u32::from_be_bytes([wire[at], wire[at + 1], wire[at + 2], wire[at + 3]]));
     write_angle(word(4) - ZERO_ANGLE, ['N', 'S'], out);
     write_angle(word(8) - ZERO_ANGLE, ['E', 'W'], out);

@@ -62,6 +62,15 @@ pub(super) fn cert_type(text: &[u8]) -> Result<u16, TextError> {
     find(CERT_TYPES, text).map_or_else(numbered, Ok)
 }
 
+/// A type in a bitmap: not one that is asked for in questions alone, unless by number.
+pub(super) fn listed_type(text: &[u8]) -> Result<RecordType, TextError> {
+    let rtype = record_type(text)?;
+    if (249..=255).contains(&rtype.0) && !text.to_ascii_uppercase().starts_with(b"TYPE") {
+        return Err(TextError::new(format!("{rtype} is no type that a zone can hold")));
+    }
+    Ok(rtype)
+}
+
 /// A scheme of DSYNC (RFC 9859 §2.1).
 pub(super) fn dsync_scheme(text: &[u8]) -> Result<u8, TextError> {
     let numbered = || number(text, "a scheme", u8::MAX.into()).map(|value| value as u8);

@@ -46,7 +46,6 @@ fn is_faithful(rtype: RecordType) -> bool {
             | RecordType::SOA
             | RecordType::DS
             | RecordType::RRSIG
-            | RecordType::DNSKEY
     )
 }
 
@@ -64,7 +63,7 @@ fn write_known(rtype: RecordType, rdata: &[u8], origin: Option<&Name>, out: &mut
     }
     for (index, (field, range)) in parts.into_iter().enumerate() {
         let bytes = &rdata[range];
-        let last_and_none = bytes.is_empty() && !matches!(field, Field::Text | Field::Opaque);
+        let last_and_none = bytes.is_empty() && !matches!(field, Field::Text | Field::Opaque | Field::Base64OrDash);
         // Lists of nothing leave no blank behind, and these two put one before each item.
         if index > 0 && !last_and_none && !matches!(field, Field::TypeBitmap | Field::SvcParams) {
             out.push(' ');
@@ -110,6 +109,9 @@ fn write_field(field: Field, bytes: &[u8], origin: Option<&Name>, out: &mut Stri
         Field::IpsecGateway => gateway::write_ipsec(bytes, origin, out)?,
         Field::AmtRelay => gateway::write_relay(bytes, origin, out)?,
         Field::Hip => hip::write(bytes, origin, out)?,
+        Field::Base64OrDash if bytes.is_empty() => out.push('-'),
+        Field::Base64OrDash => out.push_str(&data_encoding::BASE64.encode(bytes)),
+        Field::Atma => historic::write_atma(bytes, out)?,
         Field::Nsap => out.push_str(&format!("0x{}", data_encoding::HEXUPPER.encode(bytes))),
         Field::Wks => historic::write_wks(bytes, out)?,
         Field::A6 => historic::write_a6(bytes, origin, out)?,

@@ -14,7 +14,9 @@ pub(in crate::master) fn read(rtype: RecordType, tokens: &[Token<'_>], origin: &
     let mut reader = Reader::new(tokens, origin);
     let mut wire = Vec::with_capacity(32);
     let first = tokens.first().map(|token| token.at);
-    if reader.token_if(|token| token.text == br"\#" && !token.quoted).is_some() {
+    // Without a length after it, it is a string of one number sign.
+    let numbered = tokens.get(1).is_none_or(|next| next.text.first().is_none_or(|byte| !byte.is_ascii_alphabetic()));
+    if numbered && reader.token_if(|token| token.text == br"\#" && !token.quoted).is_some() {
         generic(&mut reader, &mut wire)?;
     } else if rtype == RecordType::NXT {
         historic::read_nxt(&mut reader, &mut wire)?;
@@ -56,6 +58,7 @@ fn read_field(
         Field::Timestamp => push_u32(out, reader.parse("a time", timestamp::read)?),
         Field::Ipv4 => out.extend_from_slice(&reader.parse("an IPv4 address", ipv4)?.octets()),
         Field::Ipv6 => out.extend_from_slice(&reader.parse("an IPv6 address", ipv6)?.octets()),
+        Field::CharString if rtype == RecordType::X25 => x25(reader, out)?,
         Field::CharString => reader.char_string(out)?,
         Field::OptionalCharString if reader.is_empty() => {}
         Field::OptionalCharString => reader.char_string(out)?,
@@ -67,7 +70,12 @@ fn read_field(
         }
         Field::Text => out.extend_from_slice(&reader.text("a string")?),
         Field::Tag => reader.char_string(out)?,
+        Field::Base64OrEmpty if reader.is_empty() && rtype == RecordType::SINK => {}
+        Field::Base64 | Field::Base64OrEmpty | Field::Base64OrDash if reader.is_empty() => {
+            return Err(reader.missing("base64 data"));
+        }
         Field::Base64 | Field::Base64OrEmpty => reader.base64_rest(out)?,
+        Field::Hex | Field::HexOrEmpty if reader.is_empty() => return Err(reader.missing("hexadecimal data")),
         Field::Hex | Field::HexOrEmpty => reader.hex_rest(out)?,
         Field::Salt => counted(out, &reader.parse("a salt", salt)?)?,
         Field::HashedOwner => counted(out, &reader.parse("a hashed name", base32hex)?)?,
@@ -84,6 +92,9 @@ fn read_field(
         Field::IpsecGateway => gateway::read_ipsec(reader, out)?,
         Field::AmtRelay => gateway::read_relay(reader, out)?,
         Field::Hip => hip::read(reader, out)?,
+        Field::Base64OrDash if reader.token_if(|token| token.text == b"-").is_some() => {}
+        Field::Base64OrDash => reader.base64_rest(out)?,
+        Field::Atma => out.extend_from_slice(&reader.parse("an ATM address", historic::read_atma)?),
         Field::Nsap => out.extend_from_slice(&reader.parse("an NSAP address", historic::read_nsap)?),
         Field::Wks => historic::read_wks(reader, out)?,
         Field::A6 => historic::read_a6(reader, out)?,
@@ -128,7 +139,22 @@ fn salt(text: &[u8]) -> Result<Vec<u8>, TextError> {
     if text == b"-" { Ok(Vec::new()) } else { hex(text) }
 }
 
+/// A number of the public data network: at least four digits (RFC 1183 §3.1).
+fn x25(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result<(), TextError> {
+    let at = reader.peek().map(|token| token.at);
+    let start = out.len();
+    reader.char_string(out)?;
+    let digits = &out[start + 1..];
+    if digits.len() < 4 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(TextError { at, message: "an X25 address has four digits or more and nothing else".into() });
+    }
+    Ok(())
+}
+
 fn base32hex(text: &[u8]) -> Result<Vec<u8>, TextError> {
+    if !text.len().is_multiple_of(8) {
+        return Err(TextError::new("a hashed name has a multiple of 8 characters, with SHA-1 32 of them"));
+    }
     data_encoding::BASE32HEX_NOPAD
         .decode(&text.to_ascii_uppercase())
         .map_err(|error| TextError::new(format!("this is no base32hex: {error}")))
@@ -136,10 +162,11 @@ fn base32hex(text: &[u8]) -> Result<Vec<u8>, TextError> {
 
 fn eui(text: &[u8], octets: usize) -> Result<Vec<u8>, TextError> {
     let pairs: Vec<&[u8]> = text.split(|&byte| byte == b'-').collect();
-    if pairs.len() != octets || pairs.iter().any(|pair| pair.len() != 2) {
+    if pairs.len() != octets || pairs.iter().any(|pair| !(1..=2).contains(&pair.len())) {
         return Err(TextError::new(format!("this should be {octets} pairs of hexadecimal digits joined by -")));
     }
-    hex(&pairs.concat())
+    let padded = pairs.iter().map(|pair| if pair.len() == 1 { [b'0', pair[0]] } else { [pair[0], pair[1]] });
+    hex(&padded.collect::<Vec<_>>().concat())
 }
 
 fn groups(text: &[u8]) -> Result<Vec<u8>, TextError> {

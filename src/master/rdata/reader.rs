@@ -29,12 +29,14 @@ impl<'a, 't> Reader<'a, 't> {
 
     /// The next token; `what` names it to the person if it is missing.
     pub(super) fn token(&mut self, what: &str) -> Result<Token<'a>, TextError> {
-        let token = self.tokens.get(self.next).copied();
+        let token = self.tokens.get(self.next).copied().ok_or_else(|| self.missing(what));
         self.next += 1;
-        token.ok_or_else(|| {
-            let at = self.tokens.last().map(Token::end);
-            TextError { at, message: format!("{what} is missing").into() }
-        })
+        token
+    }
+
+    /// The error for something that does not stand there; `what` names it to the person.
+    pub(super) fn missing(&self, what: &str) -> TextError {
+        TextError { at: self.tokens.last().map(Token::end), message: format!("{what} is missing").into() }
     }
 
     /// The next token if `accept` takes it.
@@ -51,6 +53,7 @@ impl<'a, 't> Reader<'a, 't> {
         read: impl FnOnce(&'a [u8]) -> Result<T, TextError>,
     ) -> Result<T, TextError> {
         let token = self.token(what)?;
+        token.unquoted()?;
         read(token.text).map_err(|error| error.or_at(token.at))
     }
 
@@ -63,6 +66,10 @@ impl<'a, 't> Reader<'a, 't> {
     pub(super) fn name(&mut self, out: &mut Vec<u8>) -> Result<(), TextError> {
         let origin = self.origin.as_wire();
         let wire = self.parse("a name", |text| {
+            // NSD and Knot take it for a directive, or for a slip.
+            if text.starts_with(b"$") {
+                return Err(TextError::new(r"a name that starts with a dollar sign is written \$"));
+            }
             Name::parse_to_wire(text, Some(origin)).map_err(|error| TextError::new(error.to_string()))
         })?;
         out.extend_from_slice(&wire);
@@ -71,7 +78,8 @@ impl<'a, 't> Reader<'a, 't> {
 
     /// A string with its escapes undone.
     pub(super) fn text(&mut self, what: &str) -> Result<Cow<'a, [u8]>, TextError> {
-        self.parse(what, char_string::decode)
+        let token = self.token(what)?;
+        char_string::decode(token.text).map_err(|error| error.or_at(token.at))
     }
 
     /// A `<character-string>` with its length byte.
@@ -88,25 +96,23 @@ impl<'a, 't> Reader<'a, 't> {
     }
 
     /// All tokens that are left, as one text without blanks, and where it starts.
-    pub(super) fn rest(&mut self) -> (Vec<u8>, Option<usize>) {
+    pub(super) fn rest(&mut self) -> Result<(Vec<u8>, Option<usize>), TextError> {
         let rest = &self.tokens[self.next.min(self.tokens.len())..];
         self.next = self.tokens.len();
-        (rest.iter().flat_map(|token| token.text).copied().collect(), rest.first().map(|token| token.at))
+        rest.iter().try_for_each(Token::unquoted)?;
+        Ok((rest.iter().flat_map(|token| token.text).copied().collect(), rest.first().map(|token| token.at)))
     }
 
     /// All tokens that are left, as base64.
     pub(super) fn base64_rest(&mut self, out: &mut Vec<u8>) -> Result<(), TextError> {
-        let (text, at) = self.rest();
-        let bytes = data_encoding::BASE64
-            .decode(&text)
-            .map_err(|error| TextError { at, message: format!("this is no base64: {error}").into() })?;
-        out.extend_from_slice(&bytes);
+        let (text, at) = self.rest()?;
+        out.extend_from_slice(&base64(&text).map_err(|error| TextError { at, ..error })?);
         Ok(())
     }
 
     /// All tokens that are left, as hexadecimal digits.
     pub(super) fn hex_rest(&mut self, out: &mut Vec<u8>) -> Result<(), TextError> {
-        let (text, at) = self.rest();
+        let (text, at) = self.rest()?;
         out.extend_from_slice(&hex(&text).map_err(|error| TextError { at, ..error })?);
         Ok(())
     }
@@ -131,6 +137,16 @@ pub(in crate::master) fn number(text: &[u8], what: &str, most: u32) -> Result<u3
         .and_then(|text| text.parse::<u32>().ok())
         .filter(|&value| value <= most);
     value.ok_or_else(|| TextError::new(format!("{what} should be a number from 0 to {most}")))
+}
+
+/// Base64 with its padding, which ends the data.
+pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, TextError> {
+    let wrong = |reason: String| TextError::new(format!("this is no base64: {reason}"));
+    let padding = text.iter().position(|&byte| byte == b'=').map_or(&[][..], |at| &text[at..]);
+    if padding.iter().any(|&byte| byte != b'=') {
+        return Err(wrong("data after the padding".to_owned()));
+    }
+    data_encoding::BASE64.decode(text).map_err(|error| wrong(error.to_string()))
 }
 
 /// Hexadecimal digits in either case.

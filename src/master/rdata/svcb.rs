@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::TextError;
 use super::read::{ipv4, ipv6, push_u16};
-use super::reader::{Reader, ascii, number};
+use super::reader::{Reader, ascii, base64, number};
 use crate::master::char_string::{decode, write_quoted};
 
 const MANDATORY: u16 = 0;
@@ -16,8 +16,6 @@ const ECH: u16 = 5;
 const IPV6HINT: u16 = 6;
 const DOHPATH: u16 = 7;
 const OHTTP: u16 = 8;
-/// Reserved as "invalid key" (RFC 9460 §14.3.2).
-const INVALID: u16 = u16::MAX;
 
 const KEYS: &[(u16, &str)] = &[
     (MANDATORY, "mandatory"),
@@ -37,6 +35,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, out: &mut Vec<u8>) -> Result<(),
     let start = reader.peek().map(|token| token.at);
     while !reader.is_empty() {
         let token = reader.token("a parameter")?;
+        if token.glued {
+            return Err(TextError::new("a blank is missing between the parameters").or_at(token.at));
+        }
         let equals = token.text.iter().position(|&byte| byte == b'=').filter(|_| !token.quoted);
         let (key_text, value_text) = match equals {
             // key="value": the lexer ends a word where a quote starts.
@@ -69,9 +70,7 @@ fn key_number(text: &[u8]) -> Result<u16, TextError> {
     if let Some(entry) = KEYS.iter().find(|entry| entry.1.as_bytes() == text) {
         return Ok(entry.0);
     }
-    let digits =
-        text.strip_prefix(b"key").filter(|digits| !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0'));
-    let key = digits.and_then(|digits| number(digits, "a key", (INVALID - 1).into()).ok());
+    let key = text.strip_prefix(b"key").and_then(|digits| number(digits, "a key", u16::MAX.into()).ok());
     key.map(|key| key as u16).ok_or_else(|| {
         TextError::new(format!(
             "unknown parameter {:?}; one without a name is written key<number>=value",
@@ -80,11 +79,24 @@ fn key_number(text: &[u8]) -> Result<u16, TextError> {
     })
 }
 
+/// Whether the value of a key that is written by number is one that the key can have.
+fn is_sound(key: u16, value: &[u8]) -> bool {
+    match key {
+        MANDATORY => !value.is_empty() && value.len().is_multiple_of(2),
+        NO_DEFAULT_ALPN => value.is_empty(),
+        PORT => value.len() == 2,
+        IPV4HINT => !value.is_empty() && value.len().is_multiple_of(4),
+        IPV6HINT => !value.is_empty() && value.len().is_multiple_of(16),
+        _ => true,
+    }
+}
+
 /// The wire form of a value. A key written by number takes its value as it is (RFC 9460 §2.1).
 fn value(key: u16, named: bool, text: Option<&[u8]>) -> Result<Vec<u8>, TextError> {
     let bytes = decode(text.unwrap_or_default())?;
     if !named {
-        return Ok(bytes.into_owned());
+        let sound = is_sound(key, &bytes);
+        return if sound { Ok(bytes.into_owned()) } else { Err(TextError::new("no value that this key can have")) };
     }
     if matches!(key, NO_DEFAULT_ALPN | OHTTP) {
         return if text.is_none() { Ok(Vec::new()) } else { Err(TextError::new("this parameter takes no value")) };
@@ -119,8 +131,7 @@ fn value(key: u16, named: bool, text: Option<&[u8]>) -> Result<Vec<u8>, TextErro
             }
         }
         ECH => {
-            let wrong = |error| TextError::new(format!("ech is no base64: {error}"));
-            out = data_encoding::BASE64.decode(&bytes).map_err(wrong)?;
+            out = base64(&bytes)?;
         }
         _ => out = bytes.into_owned(),
     }
@@ -145,13 +156,9 @@ fn value_list(bytes: &[u8]) -> Result<Vec<Vec<u8>>, TextError> {
     Ok(items)
 }
 
-/// What holds between the parameters: those that are mandatory are there (RFC 9460 §8), `no-default-alpn` has an `alpn`
-/// (§7.1.1).
+/// What holds between the parameters: those that are mandatory are there (RFC 9460 §8).
 fn check(params: &[(u16, Vec<u8>)]) -> Result<(), TextError> {
     let has = |key: u16| params.iter().any(|param| param.0 == key);
-    if has(NO_DEFAULT_ALPN) && !has(ALPN) {
-        return Err(TextError::new("no-default-alpn needs alpn beside it"));
-    }
     let Some((MANDATORY, listed)) = params.first() else { return Ok(()) };
     let keys: Vec<u16> = listed.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
     if keys.contains(&MANDATORY) || keys.windows(2).any(|pair| pair[0] >= pair[1]) {

@@ -114,7 +114,7 @@ impl Bench {
 
     fn stage(&mut self, changes: &[Change]) -> Staged {
         let source = Source { who: "alice".to_owned(), ..Source::new(EditOrigin::Api) };
-        let request = EditRequest { changes, serial: None, source: &source };
+        let request = EditRequest { changes, by_steps: false, serial: None, source: &source };
         let group = self.replica.stage_edits(&origin(), &[request], self.actor, 2_000).expect("there is a zone");
         let staged = group.staged.expect("it changes something");
         self.disk.keep(staged.writes.clone());

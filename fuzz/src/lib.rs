@@ -1,0 +1,3 @@
+//! The oracles of Grapevine's fuzz targets, which stand in `fuzz_targets/` and only hand over libFuzzer's bytes.
+
+pub mod oracles;

@@ -1,0 +1,13 @@
+//! What must hold for any bytes at all, one function a fuzz target. Each panics where it does not.
+//!
+//! The fuzz targets call these with what libFuzzer makes up; the main crate's `tests/fuzz_corpora.rs` with what it made
+//! up before. So there is one oracle, and a finding stays a test.
+
+// The store of the simulated nodes: the same write must mean the same here.
+#[path = "../../../tests/sim/disk.rs"]
+mod disk;
+pub mod gossip_frame;
+pub mod master_file;
+mod message;
+pub mod query;
+pub mod rdata_text;
