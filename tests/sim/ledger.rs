@@ -121,7 +121,7 @@ impl Ledger {
 
     fn enter(&mut self, machine: usize, batch: Arc<Batch>) {
         let (index, incarnation) = (self.entries.len(), batch.incarnation);
-        let ticket = batch.source.request.as_deref().map(|text| text.parse().expect("requests are tickets"));
+        let ticket = batch.source.request.as_ref().map(|request| request.id.parse().expect("requests are tickets"));
         self.by_dot.entry((incarnation, batch.dot)).or_default().push(index);
         if let Some(ticket) = ticket {
             self.by_ticket.insert(ticket, index);

@@ -48,7 +48,7 @@ impl Oracle {
     /// A node is about to store something.
     pub(crate) fn staged(&mut self, machine: usize, name: &str, writes: &[Write]) {
         for batch in self.ledger.staged(machine, name, writes) {
-            let ticket = batch.source.request.as_deref().and_then(|text| text.parse().ok()).map(Ticket);
+            let ticket = batch.source.request.as_ref().and_then(|request| request.id.parse().ok()).map(Ticket);
             let Some(wish) = ticket.and_then(|ticket| self.wishes.remove(&ticket)) else { continue };
             for change in wish {
                 let (key, missing) = match change {

@@ -1,7 +1,7 @@
 //! What people do: edits of all kinds on whichever node is at hand, and zones that come and go.
 
 use grapevine::node::{Command, Edit, Ticket};
-use grapevine::replica::{EditOrigin, Source};
+use grapevine::replica::{ClientRequest, EditOrigin, Source};
 use grapevine::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -16,7 +16,7 @@ const PASSING_ZONES: u32 = 3;
 impl Run {
     fn ticket(&mut self) -> (Ticket, Source) {
         self.tickets += 1;
-        let request = Some(self.tickets.to_string());
+        let request = Some(ClientRequest { id: self.tickets.to_string(), hash: [0; 8] });
         (Ticket(self.tickets), Source { request, ..Source::new(EditOrigin::Api) })
     }
 
