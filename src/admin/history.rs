@@ -87,7 +87,6 @@ fn by(made: &Made) -> By {
     let Source { origin, who, node, note, request } = made.source.clone();
     let request = request.map(|request| request.id);
     let (made_ms, via) = (made.hlc.wall_ms(), origin.to_string());
-    let request = request.map(|request| request.id);
     By { made_ms, via, who, node, note, request, actor: made.dot.actor.to_string(), count: made.dot.seq }
 }
 

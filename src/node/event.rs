@@ -25,7 +25,8 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
-/// Names one [`Effect::Persist`] until its [`Event::Persisted`]. Chosen by the node; results may come in any order.
+/// Names one [`Effect::Persist`] until its [`Event::Persisted`]. Chosen by the node; results come in the order
+/// in which the writes were asked for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PersistId(pub u64);
 
