@@ -182,7 +182,7 @@ impl Reader<'_> {
     }
 
     fn stated(&self, header: &Header, at: usize) -> Result<Option<u32>, TextError> {
-        if header.ttl_too_large {
+        if header.ttl.is_some_and(|ttl| ttl > MAX_TTL) {
             return Err(TextError::new(format!("a TTL is at most {MAX_TTL} seconds")).or_at(at));
         }
         Ok(header.ttl.or(self.ttl))
