@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use grapevine::codec;
 use grapevine::master::{ZoneFile, parse_rdata};
-use grapevine::node::{Command, Edit, Effect, Event, InboundId, Node, NodeConfig, Now, RequestId, Ticket};
+use grapevine::node::{
+    Command, DirectEdit, Edit, Effect, Event, InboundId, Node, NodeConfig, Now, RequestId, Ticket, Wait, WaitFor,
+};
 use grapevine::replica::{Digest, EditOrigin, Saved, Source};
 use grapevine::zone::{Change, Name, Record, RecordType, ZoneContent};
 
@@ -51,6 +53,11 @@ pub(crate) fn record() -> Vec<(String, Vec<u8>)> {
     story.edit((0..40).map(|i| Change::Add(record_of(&format!("b{i}.other. TXT {text}")))).collect(), None);
     story.run("large", 1500);
     let source = || Source::new(EditOrigin::Api);
+    let changes = vec![Change::Add(record_of("waited.other. A 192.0.2.77"))];
+    let edit = Edit { zone: name("other."), changes, serial: None, source: source() };
+    let wait = Some(Wait { level: WaitFor::All, timeout: Duration::from_secs(1) });
+    story.command(Command::Direct(DirectEdit { edit, wait, dry_run: false }));
+    story.run("confirmed", 1500);
     let new = zone("new.example.", NEW_ZONE);
     for step in ["create", "create-again"] {
         story.command(Command::Create { content: new.clone(), source: source() });
@@ -157,15 +164,16 @@ impl Story {
     fn note(&mut self, event: &Event) {
         match event {
             Event::Datagram { payload, .. } => self.put(DATAGRAM, payload),
-            Event::Request { payload, .. } => self.put(REQUEST, payload),
-            Event::Response { result: Ok(payload), .. } if payload[0] == RESPONSE_STATE => {
-                let (_, _, packed) = codec::decode::<(Digest, u32, Vec<u8>)>(&payload[1..]).expect("a state");
+            // Their first byte is the protocol's version, which the oracle puts there itself.
+            Event::Request { payload, .. } => self.put(REQUEST, &payload[1..]),
+            Event::Response { result: Ok(payload), .. } if payload[1] == RESPONSE_STATE => {
+                let (_, _, packed) = codec::decode::<(Digest, u32, Vec<u8>)>(&payload[2..]).expect("a state");
                 let plain = lz4_flex::decompress_size_prepended(&packed).expect("a packed chunk");
                 self.put(STATE, &plain);
                 let state = [&[KIND_STATE], &plain[..]].concat();
                 self.scripts.push((format!("{:02}-state", self.scripts.len()), state));
             }
-            Event::Response { result: Ok(payload), .. } => self.put(RESPONSE, payload),
+            Event::Response { result: Ok(payload), .. } => self.put(RESPONSE, &payload[1..]),
             _ => {}
         }
     }

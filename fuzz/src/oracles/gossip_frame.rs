@@ -17,7 +17,7 @@ use grapevine::replica::ZoneState;
 use grapevine::zone::{Name, RecordType, ZoneContent};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
-use super::disk::Disk;
+use super::store::Store;
 
 const CLUSTER: &str = "fuzzed";
 /// The node and its peer.
@@ -27,8 +27,15 @@ const PEER: &str = "192.0.2.2:7946";
 const MAX_EVENTS: usize = 128;
 /// The bytes that a stream in memory holds: more than any input.
 const PIPE: usize = 1 << 20;
-/// The place of `State` among responses, in the wire codec.
+/// The place of `Roster` among requests and of `State` among responses, in the wire codec.
+const REQUEST_ROSTER: u8 = 0;
 const RESPONSE_STATE: u8 = 4;
+/// The first byte of a datagram has what it is in these bits, and the protocol's version above them; that of a request
+/// or a response is the version.
+const DATAGRAM_KIND: u8 = 3;
+/// With this bit in its kind, an event's message is taken as it is. Otherwise it gets the version that the node speaks,
+/// so that a corpus stays good when that changes.
+const RAW: u8 = 0x80;
 
 /// Checks one input.
 pub fn check(data: &[u8]) {
@@ -126,11 +133,13 @@ fn assert_sendable(state: &ZoneState) {
 /// A node, its store, and what it waits for.
 struct Bench {
     node: Node,
-    disk: Disk,
+    store: Store,
     mine: Sealer,
     theirs: Sealer,
     /// Requests without a response.
     asked: Vec<RequestId>,
+    /// The version of the protocol, as the node's first datagram has it.
+    protocol: u8,
     refuse_writes: bool,
     ended: bool,
     elapsed: Duration,
@@ -155,13 +164,14 @@ fn run_script(mut script: &[u8]) {
 impl Bench {
     /// A node that has started a cluster with one zone and knows of a peer.
     fn new() -> Bench {
-        let disk = Disk::default();
+        let store = Store::default();
         let mut bench = Bench {
-            node: Node::new(config(), disk.read(), now(Duration::ZERO)),
-            disk,
+            node: Node::new(config(), store.read(), now(Duration::ZERO)),
+            store,
             mine: sealer(),
             theirs: sealer(),
             asked: Vec::new(),
+            protocol: 0,
             refuse_writes: false,
             ended: false,
             elapsed: Duration::ZERO,
@@ -170,23 +180,28 @@ impl Bench {
         bench.handle(Event::Files(vec![first_zone()]));
         let identity = Identity::new(PEER.parse().expect("an address"), 1, "peer", 2).expect("a name");
         let roster = vec![Record { identity, incarnation: 0, state: State::Alive, since_ms: 0 }];
-        // The first kind of request: the roster.
-        bench.request([&[0][..], &codec::encode(&roster)].concat());
+        assert_ne!(bench.protocol, 0, "the seed is sent an announcement");
+        bench.request([&[bench.protocol, REQUEST_ROSTER][..], &codec::encode(&roster)].concat());
         assert!(!bench.asked.is_empty(), "a new member is asked what it has");
         bench
     }
 
     fn step(&mut self, kind: u8, payload: &[u8]) {
+        let raw = kind & RAW != 0;
+        let versioned = |protocol: u8| if raw { payload.to_vec() } else { [&[protocol], payload].concat() };
         match kind % 8 {
             0 => {
-                let payload = &payload[..payload.len().min(MAX_PAYLOAD)];
-                let datagram = self.theirs.seal(payload);
+                let mut payload = payload[..payload.len().min(MAX_PAYLOAD)].to_vec();
+                if let Some(first) = payload.first_mut().filter(|_| !raw) {
+                    *first = self.protocol << DATAGRAM_KIND.count_ones() | *first & DATAGRAM_KIND;
+                }
+                let datagram = self.theirs.seal(&payload);
                 let payload = self.mine.open(&datagram).expect("sealed by the peer");
                 self.handle(Event::Datagram { from: PEER.parse().expect("an address"), payload });
             }
-            1 => self.request(payload.to_vec()),
-            2 => self.respond(Ok(payload.to_vec())),
-            3 => self.respond(Ok(state_response(payload))),
+            1 => self.request(versioned(self.protocol)),
+            2 => self.respond(Ok(versioned(self.protocol))),
+            3 => self.respond(Ok(state_response(self.protocol, payload))),
             4 => self.respond(Err("cut".to_owned())),
             5 => {
                 self.elapsed += Duration::from_millis(payload.iter().map(|&byte| u64::from(byte) * 16).sum());
@@ -215,7 +230,10 @@ impl Bench {
         while let Some(event) = events.pop() {
             for effect in self.node.handle(event, now(self.elapsed)) {
                 match effect {
-                    Effect::SendDatagram { payload, .. } => assert!(payload.len() <= MAX_PAYLOAD, "a long datagram"),
+                    Effect::SendDatagram { payload, .. } => {
+                        assert!(payload.len() <= MAX_PAYLOAD, "a long datagram");
+                        self.protocol = payload[0] >> DATAGRAM_KIND.count_ones();
+                    }
                     Effect::SendRequest { id, payload, .. } => {
                         assert!(payload.len() <= codec::MAX_DECODED);
                         self.asked.push(id);
@@ -225,7 +243,7 @@ impl Bench {
                         events.push(Event::Persisted { id, result: Err("the disk is full".to_owned()) });
                     }
                     Effect::Persist { id, writes } => {
-                        self.disk.commit(writes);
+                        self.store.keep(writes);
                         events.push(Event::Persisted { id, result: Ok(()) });
                     }
                     Effect::Publish(zones) => zones.iter().for_each(|zone| {
@@ -255,7 +273,7 @@ impl Bench {
             self.elapsed += Duration::from_secs(10);
             self.handle(Event::Tick);
         }
-        let mut restarted = Node::new(config(), self.disk.read(), now(self.elapsed));
+        let mut restarted = Node::new(config(), self.store.read(), now(self.elapsed));
         let alarms = restarted.handle(Event::Tick, now(self.elapsed)).into_iter().filter_map(|effect| match effect {
             Effect::Report { message, .. } => Some(message),
             _ => None,
@@ -271,7 +289,7 @@ fn now(elapsed: Duration) -> Now {
 
 fn config() -> NodeConfig {
     let gossip: SocketAddr = ME.parse().expect("an address");
-    let (seeds, settings) = (Vec::new(), Default::default());
+    let (seeds, settings) = (vec![PEER.parse().expect("an address")], Default::default());
     NodeConfig {
         name: "me".to_owned(),
         cluster: CLUSTER.to_owned(),
@@ -296,8 +314,8 @@ fn first_zone() -> ZoneContent {
 }
 
 /// The response that brings a state in one chunk, which is packed here so that its content is reached.
-fn state_response(plain: &[u8]) -> Vec<u8> {
+fn state_response(protocol: u8, plain: &[u8]) -> Vec<u8> {
     let packed = lz4_flex::compress_prepend_size(plain);
     let transfer = [9u8; 16];
-    [&[RESPONSE_STATE][..], &transfer, &[1], &codec::encode(&packed)].concat()
+    [&[protocol, RESPONSE_STATE][..], &transfer, &[1], &codec::encode(&packed)].concat()
 }

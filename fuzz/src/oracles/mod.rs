@@ -3,12 +3,9 @@
 //! The fuzz targets call these with what libFuzzer makes up; the main crate's `tests/fuzz_corpora.rs` with what it made
 //! up before. So there is one oracle, and a finding stays a test.
 
-// The store of the simulated nodes: the same write must mean the same here.
-#[expect(dead_code, reason = "the faults of the simulated disk are not needed here")]
-#[path = "../../../tests/sim/disk.rs"]
-mod disk;
 pub mod gossip_frame;
 pub mod master_file;
 mod message;
 pub mod query;
 pub mod rdata_text;
+mod store;

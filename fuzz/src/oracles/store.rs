@@ -1,0 +1,50 @@
+//! A node's store in memory, without the faults of the simulation's: what was kept comes back after a restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grapevine::replica::{Batch, Facts, IncarnationId, Saved, SavedZone, Write};
+
+#[derive(Default)]
+pub(super) struct Store {
+    facts: Facts,
+    zones: BTreeMap<IncarnationId, Zone>,
+}
+
+#[derive(Default)]
+struct Zone {
+    checkpoint: Option<(u64, Vec<Arc<[u8]>>)>,
+    journal: BTreeMap<u64, Arc<Batch>>,
+}
+
+impl Store {
+    pub(super) fn keep(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            match write {
+                Write::Journal { position, batch } => {
+                    self.zones.entry(batch.incarnation).or_default().journal.insert(position, batch);
+                }
+                Write::Erase { incarnation, positions } => {
+                    let zone = self.zones.entry(incarnation).or_default();
+                    zone.journal.retain(|position, _| !positions.contains(position));
+                }
+                Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
+                    let zone = self.zones.entry(incarnation).or_default();
+                    zone.checkpoint = Some((position, chunks));
+                    zone.journal = zone.journal.split_off(&keep_from);
+                }
+                Write::Forget { incarnation } => drop(self.zones.remove(&incarnation)),
+                Write::Facts(facts) => self.facts = facts,
+            }
+        }
+    }
+
+    pub(super) fn read(&self) -> Saved {
+        let zones = self.zones.iter().map(|(incarnation, zone)| SavedZone {
+            incarnation: *incarnation,
+            checkpoint: zone.checkpoint.clone(),
+            journal: zone.journal.iter().map(|(position, batch)| (*position, batch.clone())).collect(),
+        });
+        Saved { facts: self.facts.clone(), zones: zones.collect() }
+    }
+}
