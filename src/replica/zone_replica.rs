@@ -379,7 +379,8 @@ impl ZoneReplica {
         let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
         recorder.zones(Some(&before), Some(&self.snapshot));
         let same_version = before.version() == self.snapshot.version();
-        if !self.hidden && !(same_version && recorder.removed + recorder.added == 0) {
+        let nothing_new = same_version && recorder.removed + recorder.added == 0;
+        if !self.hidden && !nothing_new {
             self.steps.push(Step::new(Cause::State, &before, &self.snapshot, recorder));
         }
     }

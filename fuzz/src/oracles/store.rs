@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use grapevine::replica::{Batch, Facts, IncarnationId, Saved, SavedZone, Write};
+use grapevine::replica::{Batch, Facts, HistoryHead, IncarnationId, Saved, SavedZone, Write};
+use grapevine::zone::Name;
 
 #[derive(Default)]
 pub(super) struct Store {
     facts: Facts,
     zones: BTreeMap<IncarnationId, Zone>,
+    histories: BTreeMap<Name, HistoryHead>,
 }
 
 #[derive(Default)]
@@ -34,6 +36,7 @@ impl Store {
                     zone.journal = zone.journal.split_off(&keep_from);
                 }
                 Write::Forget { incarnation } => drop(self.zones.remove(&incarnation)),
+                Write::History { entry, head } => drop(self.histories.insert(entry.zone.clone(), head)),
                 Write::Facts(facts) => self.facts = facts,
             }
         }
@@ -45,6 +48,7 @@ impl Store {
             checkpoint: zone.checkpoint.clone(),
             journal: zone.journal.iter().map(|(position, batch)| (*position, batch.clone())).collect(),
         });
-        Saved { facts: self.facts.clone(), zones: zones.collect() }
+        let histories = self.histories.iter().map(|(zone, head)| (zone.clone(), head.clone()));
+        Saved { facts: self.facts.clone(), zones: zones.collect(), histories: histories.collect() }
     }
 }
