@@ -204,7 +204,12 @@ impl ZoneReplica {
         if self.contradicts(&batch) {
             let reason =
                 "two different batches claim this number; neither the later one nor what builds on it is applied";
-            ingested.alarm = self.quarantine(batch.dot, reason);
+            ingested.alarm = if self.state.version().contains(batch.dot) {
+                let (zone, dot) = (self.state.zone(), batch.dot);
+                Some(format!("zone {zone}: number {} of actor {}: {reason}", dot.seq, dot.actor))
+            } else {
+                self.quarantine(batch.dot, reason)
+            };
             return ingested;
         }
         let mut editor = self.snapshot.edit();
