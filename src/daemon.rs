@@ -4,6 +4,7 @@
 //! Shutdown goes backwards: first no more queries are taken and those that arrived are answered, then the node says
 //! good-bye and waits for its writes.
 
+use std::io::{self, BufWriter};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +14,7 @@ use arc_swap::ArcSwap;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, PersistId, View};
 use crate::replica::Write;
 use crate::serve::{CookieRoots, EncryptedConfig, Listener, RateLimit, ServeConfig, Servers, TcpLimits};
-use crate::store::{Retention, Store, Writer};
+use crate::store::{BackupError, BackupHead, Retention, Snapshot, Store, Writer};
 use crate::zone::{ZoneContent, ZoneSet};
 
 /// How long the daemon may take to stop.
@@ -37,6 +38,9 @@ const CAUSE_TIME: Duration = Duration::from_secs(1);
 /// How long a node that has zones waits for its first look at the cluster before it serves the service address: a
 /// restarted node then does not answer from the past. Without members it serves all the same.
 const CATCH_UP_TIME: Duration = Duration::from_secs(3);
+
+/// How many bytes of a backup go out at once.
+const BACKUP_PIECE: usize = 256 << 10;
 
 /// Runs a node until SIGTERM or SIGINT.
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -150,12 +154,14 @@ impl Daemon {
         let (decisions_in, decisions) = mpsc::channel(1);
         let files = FilesTask { config: config.clone(), metrics: metrics.clone(), held, decisions, offer: ports.files };
         let (history_in, history) = mpsc::channel(1);
+        let (backups, wanted) = mpsc::channel(1);
         let admin = Admin {
             view: ports.view.clone(),
             zones: zones.clone(),
             commands: ports.commands.clone(),
             questions: ports.questions,
             history: history_in,
+            backups,
             files: admin::FilesHandle { held: held_out, requests: decisions_in },
             metrics: metrics.clone(),
             process: Process {
@@ -170,7 +176,10 @@ impl Daemon {
         };
         let mut tasks: JoinSet<Ended> = JoinSet::new();
         let writer = Writer::start(store)?;
-        tasks.spawn(keep(writer, ports.writes, ports.written, history));
+        let (snapshots_in, snapshots) = mpsc::channel(1);
+        tasks.spawn(keep(writer, ports.writes, ports.written, history, snapshots));
+        let (names, stop) = ((config.name.clone(), config.cluster.clone()), back.clone());
+        tasks.spawn(back_up(names, wanted, snapshots_in, stop));
         tasks.spawn(async move { driver.run().await.map(|()| "the gossip driver").map_err(Into::into) });
         tasks.spawn(files.run(ports.commands, ports.published, back.clone()));
         let (control, stop) = (self.control, back.clone());
@@ -268,6 +277,7 @@ async fn keep(
     mut writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
     written: mpsc::Sender<(PersistId, Result<(), String>)>,
     mut history: mpsc::Receiver<admin::HistoryRequest>,
+    mut snapshots: mpsc::Receiver<SnapshotReply>,
 ) -> Ended {
     loop {
         tokio::select! {
@@ -276,6 +286,7 @@ async fn keep(
                 None => break,
             },
             Some((query, reply)) = history.recv() => writer.history(query, reply).await?,
+            Some(reply) = snapshots.recv() => writer.snapshot(reply).await?,
             Some(report) = reports.recv() => {
                 // Once the driver has ended nobody waits for outcomes.
                 let _ = written.send((PersistId(report.id), report.result)).await;
@@ -284,6 +295,57 @@ async fn keep(
     }
     tokio::task::spawn_blocking(move || writer.close()).await?;
     Ok("the store")
+}
+
+/// Where a snapshot of the store goes.
+type SnapshotReply = oneshot::Sender<Result<Snapshot, BackupError>>;
+
+/// Takes backups, one after another, while the node goes on.
+async fn back_up(
+    (node, cluster): (String, String),
+    mut wanted: mpsc::Receiver<admin::BackupRequest>,
+    snapshots: mpsc::Sender<SnapshotReply>,
+    stop: CancellationToken,
+) -> Ended {
+    loop {
+        let pieces = tokio::select! {
+            () = stop.cancelled() => return Ok("backups"),
+            Some(pieces) = wanted.recv() => pieces,
+        };
+        let (reply, snapshot) = oneshot::channel();
+        snapshots.send(reply).await?;
+        let snapshot = snapshot.await?;
+        let taken_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let head = BackupHead::new(taken_ms, &node, &cluster);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut out = BufWriter::with_capacity(BACKUP_PIECE, Pieces(&pieces));
+            let result = snapshot.and_then(|snapshot| snapshot.write(&head, &mut out));
+            if let Err(error) = result {
+                tracing::warn!(%error, "a backup was not finished");
+                let _ = pieces.blocking_send(Err(io::Error::other(error.to_string())));
+            }
+        });
+        tokio::select! {
+            // Whoever took the backup learns that it is cut short.
+            () = stop.cancelled() => return Ok("backups"),
+            result = written => result?,
+        }
+    }
+}
+
+/// Bytes for the control interface.
+struct Pieces<'p>(&'p admin::BackupRequest);
+
+impl io::Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::Error::other("whoever wanted it has hung up");
+        self.0.blocking_send(Ok(bytes.to_vec().into())).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The zone files, and what the control interface sees and decides of them.

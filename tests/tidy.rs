@@ -50,13 +50,18 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The command line runs the daemon and asks it, checks files, makes keys and prints what it is told of a node. It has no
 /// business with the rest of files, of gossip and of the node.
-const CLI_SEES: [&str; 14] = [
+const CLI_SEES: [&str; 19] = [
     "daemon",
     "config",
     "admin",
     "master",
     "zone",
     "files::origin_of",
+    "store::Backup",
+    "store::BackupError",
+    "store::BackupHead",
+    "store::BackupZone",
+    "store::Snapshot",
     "files::read_text",
     "gossip::ClusterKey",
     "gossip::Keyring",

@@ -193,6 +193,32 @@ impl Client {
         self.json(Method::POST, &zone_path(origin, &path), TIMEOUT).await
     }
 
+    /// Takes a backup; `take` is given its bytes as they come.
+    pub async fn backup(&self, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), ClientError> {
+        let stream = UnixStream::connect(&self.path).await.map_err(|source| self.unreachable(source))?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| self.broken(error))?;
+        let request = Request::builder().uri("/v1/backup").header(header::HOST, "localhost").body(Full::default());
+        let request: Request<Full<Bytes>> = request.map_err(|error| self.broken(error))?;
+        let late = || format!("nothing within {} s", TIMEOUT.as_secs());
+        let talk = async move {
+            let response = tokio::time::timeout(TIMEOUT, sender.send_request(request)).await.map_err(|_| late())?;
+            let mut response = response.map_err(|error| error.to_string())?;
+            if !response.status().is_success() {
+                return Err(format!("status {}", response.status()));
+            }
+            while let Some(frame) = tokio::time::timeout(TIMEOUT, response.frame()).await.map_err(|_| late())? {
+                let frame = frame.map_err(|error| error.to_string())?;
+                if let Some(bytes) = frame.data_ref() {
+                    take(bytes).map_err(|error| error.to_string())?;
+                }
+            }
+            Ok(())
+        };
+        let (answer, _) = tokio::join!(talk, connection);
+        answer.map_err(|reason: String| self.broken(reason))
+    }
+
     /// The metrics as Prometheus reads them.
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let body = self.bytes(Method::GET, "/metrics", TIMEOUT).await?;

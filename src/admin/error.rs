@@ -37,7 +37,9 @@ impl From<CommandError> for ApiError {
         let status = match &error {
             CommandError::NoSuchZone(_) => StatusCode::NOT_FOUND,
             CommandError::ZoneExists(_) | CommandError::RequestReused { .. } => StatusCode::CONFLICT,
-            CommandError::NotInitialised | CommandError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            CommandError::NotInitialised | CommandError::Busy | CommandError::Disowned => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             CommandError::NotStored(_) => StatusCode::INSUFFICIENT_STORAGE,
             CommandError::Invalid(_) | CommandError::SerialJump { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -85,8 +85,8 @@ fn log_entry(number: u64, entry: &HistoryEntry, most: usize) -> LogEntry {
 
 fn by(made: &Made) -> By {
     let Source { origin, who, node, note, request } = made.source.clone();
-    let (made_ms, via) = (made.hlc.wall_ms(), origin.to_string());
     let request = request.map(|request| request.id);
+    let (made_ms, via) = (made.hlc.wall_ms(), origin.to_string());
     By { made_ms, via, who, node, note, request, actor: made.dot.actor.to_string(), count: made.dot.seq }
 }
 

@@ -21,10 +21,12 @@
 //! | `POST /v1/zones/{origin}/rollback?serial=N&dry_run` | [`RollbackReport`] |
 //! | `POST /v1/zones/{origin}/drop?incarnation=ID` | [`Dropped`] |
 //! | `GET /v1/conflicts` | [`ConflictsReport`] |
+//! | `GET /v1/backup` | the store as it is at that moment, as `grapevine restore` reads it |
 //! | `GET /metrics` | Prometheus text |
 //!
 //! A refusal is `{"error": "…"}` with a fitting status.
 
+mod backup;
 mod caller;
 mod client;
 mod conflicts;
@@ -39,6 +41,7 @@ mod socket;
 mod versions;
 mod wait;
 
+pub use backup::BackupRequest;
 pub use client::{Client, ClientError};
 pub use history::{HistoryRequest, QuestionRequest};
 pub use history_report::{

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::caller::Caller;
 use super::error::ApiError;
 use super::server::{Shared, ask_within, parse_origin};
 use super::wait::MAX_WAIT;
@@ -121,6 +122,7 @@ impl fmt::Display for SpreadReport {
 
 pub(super) async fn edit(
     State(shared): State<Arc<Shared>>,
+    caller: Caller,
     Path(origin): Path<String>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Edited>), ApiError> {
@@ -129,7 +131,7 @@ pub(super) async fn edit(
     let request: RecordsRequest =
         serde_json::from_slice(&body).map_err(|error| bad(format!("the request is not as it should be: {error}")))?;
     let wait = request.wait().map_err(bad)?;
-    let direct = DirectEdit { edit: request.edit(&origin)?, wait, dry_run: request.dry_run };
+    let direct = DirectEdit { edit: request.edit(&origin, &caller.who())?, wait, dry_run: request.dry_run };
     let (reply, result) = oneshot::channel();
     let patience = wait.map_or(Duration::ZERO, |wait| wait.timeout);
     let command = Command::Direct(direct);
@@ -157,7 +159,7 @@ impl RecordsRequest {
         Ok(Some(Wait { level, timeout: timeout.min(MAX_WAIT) }))
     }
 
-    fn edit(&self, zone: &Name) -> Result<Edit, ApiError> {
+    fn edit(&self, zone: &Name, user: &str) -> Result<Edit, ApiError> {
         let verb = match self.verb {
             RecordVerb::Add => Some(Verb::Add),
             RecordVerb::Replace => Some(Verb::Replace),
@@ -179,7 +181,10 @@ impl RecordsRequest {
             return Err(refuse(format!("a request id has 1 to {MAX_SOURCE_TEXT} bytes")));
         }
         let source = Source {
-            who: self.who.clone().unwrap_or_default(),
+            who: match &self.who {
+                Some(said) if said != user => format!("{said} (as {user})"),
+                _ => user.to_owned(),
+            },
             note: self.note.clone().unwrap_or_default(),
             // The node puts in what was asked for.
             request: self.request.clone().map(|id| ClientRequest { id, hash: [0; 8] }),

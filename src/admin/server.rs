@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::backup::{self, BackupRequest};
 use super::caller::Caller;
 use super::error::ApiError;
 use super::history::{HistoryRequest, QuestionRequest};
@@ -84,6 +85,8 @@ pub struct Admin {
     pub history: mpsc::Sender<HistoryRequest>,
     /// The zone files.
     pub files: FilesHandle,
+    /// Where wishes for a backup go.
+    pub backups: mpsc::Sender<BackupRequest>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The process's facts.
@@ -131,6 +134,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/zones/{origin}/rollback", post(history::rollback))
         .route("/v1/zones/{origin}/drop", post(conflicts::drop_incarnation))
         .route("/v1/conflicts", get(conflicts::conflicts))
+        .route("/v1/backup", get(backup::backup))
         .route("/metrics", get(metrics))
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), limit))
@@ -267,6 +271,10 @@ async fn unknown() -> ApiError {
 impl Shared {
     pub(super) fn commands(&self) -> &mpsc::Sender<CommandRequest> {
         &self.admin.commands
+    }
+
+    pub(super) fn backups(&self) -> &mpsc::Sender<BackupRequest> {
+        &self.admin.backups
     }
 
     fn view(&self) -> Arc<View> {

@@ -7,7 +7,7 @@ use std::panic::{self, UnwindSafe};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::{Exit, Failure};
-use super::{config, conflicts, keygen, members, metrics, record, serve, settings, status, version};
+use super::{backup, config, conflicts, keygen, members, metrics, record, serve, settings, status, version};
 use super::{zone_blame, zone_diff, zone_drop, zone_log, zone_rollback, zone_show};
 use super::{zone_check, zone_decide, zone_delete, zone_wait, zones};
 use crate::admin::Decision;
@@ -34,6 +34,8 @@ enum Command {
     #[command(subcommand)]
     Record(record::RecordCommand),
     Conflicts(conflicts::ConflictsArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Metrics(metrics::MetricsArgs),
     Version(version::VersionArgs),
 }
@@ -106,6 +108,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Zone(ZoneCommand::Approve(args)) => zone_decide::run(&args, Decision::Approve),
         Command::Zone(ZoneCommand::Reject(args)) => zone_decide::run(&args, Decision::Reject),
         Command::Record(command) => record::run(&command),
+        Command::Backup(args) => backup::back_up(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Metrics(args) => metrics::run(&args),
         Command::Version(args) => version::run(&args),
     }

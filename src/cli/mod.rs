@@ -5,6 +5,7 @@
 
 mod age;
 mod args;
+mod backup;
 mod config;
 mod conflicts;
 mod control;

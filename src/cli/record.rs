@@ -95,7 +95,9 @@ pub(super) fn run(command: &RecordCommand) -> Result<Exit, Failure> {
         print_json(&edited)?;
         return Ok(if waited_in_vain { Exit::Pending } else { Exit::Ok });
     }
-    print(&render_changes(&edited))?;
+    if !edited.repeated {
+        print(&render_changes(&edited))?;
+    }
     if waited_in_vain {
         return Err(Failure::say(Exit::Pending, in_vain(&edited, args.timeout)));
     }

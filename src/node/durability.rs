@@ -137,7 +137,9 @@ impl Node {
 
     pub(super) fn on_persisted(&mut self, id: PersistId, result: Result<(), String>, now: Now) {
         if let Some((waiters, staged)) = self.staged.remove(&id) {
+            let void = self.void.remove(&id);
             match result {
+                Ok(()) if void => self.take_back(waiters, staged),
                 Ok(()) => self.commit(waiters, staged, now),
                 Err(reason) => {
                     self.replica.abandon(staged);

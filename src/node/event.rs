@@ -25,7 +25,8 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
-/// Names one [`Effect::Persist`] until its [`Event::Persisted`]. Chosen by the node; results may come in any order.
+/// Names one [`Effect::Persist`] until its [`Event::Persisted`]. Chosen by the node; results come in the order
+/// in which the writes were asked for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PersistId(pub u64);
 
@@ -313,6 +314,12 @@ pub enum CommandError {
         /// The serial that the first edit under it made.
         serial: u64,
     },
+    /// The node found that it must go on as another actor while it stored the edit.
+    #[error(
+        "this node's data directory has just turned out to be a copy, or an earlier state of itself; nothing was \
+         changed, try again"
+    )]
+    Disowned,
     /// Too many edits are waiting.
     #[error("too many edits are waiting to be stored; try again")]
     Busy,

@@ -1,6 +1,7 @@
 //! The daemon without I/O: one deterministic state machine that composes membership and replication.
 
 mod alarms;
+mod authorship;
 mod bootstrap;
 mod command;
 mod confirmation;

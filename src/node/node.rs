@@ -1,6 +1,6 @@
 //! The state machine: events in, effects out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::transfers::Transfers;
 use super::wire::{self, Datagram};
 use super::{Command, CommandError, Effect, Event, Now, PersistId, Severity, Ticket, Wait};
 use crate::membership::{Clock, Identity, Membership, Output, Settings, next_generation};
-use crate::replica::{ActorId, Facts, Replica, Saved, Staged};
+use crate::replica::{Facts, Replica, Saved, Staged};
 use crate::zone::ZoneSet;
 
 /// How often a random member is asked what it has, whatever was pushed. Push may fail; this may not.
@@ -78,6 +78,8 @@ pub struct Node {
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
     /// Edits of this node on their way to disk.
     pub(super) staged: BTreeMap<PersistId, (super::command::Waiters, Staged)>,
+    /// Those of them whose numbers may have been used before, so that they must not count.
+    pub(super) void: BTreeSet<PersistId>,
     /// Edits by records on their way to disk, and whom their makers wait for.
     pub(super) direct: BTreeMap<Ticket, Option<Wait>>,
     pub(super) confirmations: Confirmations,
@@ -121,6 +123,7 @@ impl Node {
             started_ms: now.wall_ms,
             commands: VecDeque::new(),
             staged: BTreeMap::new(),
+            void: BTreeSet::new(),
             direct: BTreeMap::new(),
             confirmations: Confirmations::default(),
             durability: Durability::default(),
@@ -329,17 +332,5 @@ impl Node {
         }
         self.commands.push_back((ticket, command));
         self.pump_commands(now);
-    }
-
-    /// This store's actor, made when the first edit needs it.
-    pub(super) fn actor(&mut self) -> ActorId {
-        if let Some(actor) = self.facts.actor {
-            return actor;
-        }
-        let mut id = [0; 16];
-        self.rng.fill_bytes(&mut id);
-        self.facts.actor = Some(ActorId(id));
-        self.persist_facts();
-        ActorId(id)
     }
 }

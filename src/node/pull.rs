@@ -82,6 +82,7 @@ impl Node {
                 self.peers.note(peer, root, initialised);
                 self.peers.note_zones(peer, &zones);
                 session.initialised = initialised;
+                zones.iter().for_each(|theirs| self.compare_own(theirs.incarnation, &theirs.version, now));
                 session.theirs = zones;
                 self.pull_next(peer, session, now);
             }

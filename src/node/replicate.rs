@@ -10,7 +10,7 @@ use super::node::Node;
 use super::wire::{self, Enclosed, Gossip, MAX_RUMOUR, Request, Response};
 use super::{Effect, InboundId, Now, Severity};
 use crate::codec;
-use crate::replica::{Batch, Changed, Digest, IncarnationId, VersionHash};
+use crate::replica::{Batch, Changed, Digest, IncarnationId, VersionHash, VersionVector};
 use crate::zone::{Name, served_serial};
 
 /// Up to this many members hear of an edit from its author directly; in a larger cluster some hear it from others.
@@ -117,7 +117,15 @@ impl Node {
 
     fn gossip(&self, root: Digest, batches: Vec<Enclosed>, points: Vec<Point>, ask: bool) -> Vec<u8> {
         let initialised = self.bootstrap.is_done();
-        wire::gossip_datagram(&Gossip { from: self.config.gossip, root, initialised, ask, points, batches })
+        wire::gossip_datagram(&Gossip {
+            from: self.config.gossip,
+            actor: self.facts.actor,
+            root,
+            initialised,
+            ask,
+            points,
+            batches,
+        })
     }
 
     /// Tells members which version is held here.
@@ -136,6 +144,7 @@ impl Node {
             return;
         }
         self.peers.note(from, gossip.root, gossip.initialised);
+        self.compare_actor(gossip.actor, now);
         if self.bootstrap.is_done() {
             for batch in gossip.batches {
                 self.take_in(&batch, from, true, now);
@@ -156,7 +165,10 @@ impl Node {
     /// Applies a batch that a member sent, or keeps it out for good if it is not fit to be applied.
     pub(super) fn take_in(&mut self, batch: &Enclosed, from: SocketAddr, pass_on: bool, now: Now) {
         let changed = match batch.open() {
-            Ok(batch) => self.replica.ingest(batch),
+            Ok(batch) => {
+                self.compare_batch(&batch, now);
+                self.replica.ingest(batch)
+            }
             Err(reason) => {
                 self.effects.push(Effect::Malformed);
                 let alarm = self.replica.quarantine(batch.incarnation, batch.dot, &reason);
@@ -195,16 +207,10 @@ impl Node {
                 Response::Roster(self.membership.export())
             }
             Request::Summaries { root } => self.summaries(root),
-            Request::Pull { incarnation, have } => match self.replica.get(incarnation) {
-                None => Response::Gone,
-                Some(zone) => match zone.delta(&have) {
-                    Some(batches) if is_sendable(&batches) => Response::Batches {
-                        batches: batches.iter().map(|batch| Enclosed::new(batch)).collect(),
-                        points: zone.latest_points(POINTS_WITH_BATCHES),
-                    },
-                    _ => self.transfers.offer(zone),
-                },
-            },
+            Request::Pull { incarnation, have } => {
+                self.compare_own(incarnation, &have, now);
+                self.pulled(incarnation, &have)
+            }
             Request::State { incarnation } => match self.replica.get(incarnation) {
                 None => Response::Gone,
                 Some(zone) => self.transfers.offer(zone),
@@ -215,6 +221,19 @@ impl Node {
             },
         };
         self.effects.push(Effect::Respond { inbound, payload: wire::encode(&response) });
+    }
+
+    fn pulled(&mut self, incarnation: IncarnationId, have: &VersionVector) -> Response {
+        match self.replica.get(incarnation) {
+            None => Response::Gone,
+            Some(zone) => match zone.delta(have) {
+                Some(batches) if is_sendable(&batches) => Response::Batches {
+                    batches: batches.iter().map(|batch| Enclosed::new(batch)).collect(),
+                    points: zone.latest_points(POINTS_WITH_BATCHES),
+                },
+                _ => self.transfers.offer(zone),
+            },
+        }
     }
 
     fn summaries(&self, theirs: Digest) -> Response {

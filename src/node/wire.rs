@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, DecodeError};
 use crate::membership::Record;
-use crate::replica::{Batch, Digest, Dot, IncarnationId, Summary, VersionHash, VersionVector};
+use crate::replica::{ActorId, Batch, Digest, Dot, IncarnationId, Summary, VersionHash, VersionVector};
 
 /// The most bytes of batches in one datagram: with its head and the seal it stays below 1400 bytes.
 pub(super) const MAX_RUMOUR: usize = 1000;
@@ -28,6 +28,8 @@ const KIND_BITS: u32 = 2;
 pub(super) struct Gossip {
     /// The sender's gossip address as members know it.
     pub(super) from: SocketAddr,
+    /// As whom the sender makes its edits.
+    pub(super) actor: Option<ActorId>,
     /// The digest over all the sender's zones, after what this datagram brings.
     pub(super) root: Digest,
     /// Whether the sender has synced with the cluster or started it.

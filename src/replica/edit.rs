@@ -1,6 +1,6 @@
 //! From a wish to a batch: an edit against the current state, with what its author had seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::state::ZoneState;
 use super::{Batch, Dot, Hlc, SoaChange, Source, TtlWrite};
@@ -53,10 +53,10 @@ impl ZoneState {
             serial: 0,
             source: edit.source.bounded(),
         };
-        let mut ttls = BTreeMap::new();
+        let (mut ttls, mut added) = (BTreeMap::new(), HashSet::new());
         let resolved = if edit.by_steps { Some(self.resolve(edit.changes)?) } else { None };
         for change in resolved.as_deref().unwrap_or(edit.changes) {
-            self.prepare_change(change, &mut batch, &mut ttls);
+            self.prepare_change(change, &mut batch, &mut ttls, &mut added);
         }
         self.prepare_ttls(&mut batch, ttls);
         batch.floor = self.floor(edit.serial)?;
@@ -74,11 +74,17 @@ impl ZoneState {
         Ok(Some(batch))
     }
 
-    fn prepare_change(&self, change: &Change, batch: &mut Batch, ttls: &mut BTreeMap<(Name, RecordType), Option<u32>>) {
+    fn prepare_change(
+        &self,
+        change: &Change,
+        batch: &mut Batch,
+        ttls: &mut BTreeMap<(Name, RecordType), Option<u32>>,
+        added: &mut HashSet<RecordKey>,
+    ) {
         match change {
             Change::Add(record) => {
                 let key = record.key();
-                if self.stamps(&key).is_empty() && !batch.adds.contains(&key) {
+                if self.stamps(&key).is_empty() && added.insert(key.clone()) {
                     batch.adds.push(key);
                     // Every add brings its RRset's TTL, so that a TTL is there however concurrent edits interleave.
                     ttls.insert((record.owner.clone(), record.rtype), Some(record.ttl));

@@ -79,17 +79,19 @@ impl Replica {
             return before.or_else(|| self.highest_other(origin, None).map(|zone| zone.snapshot().clone()));
         };
         let (id, snapshot) = (next.state().incarnation(), next.snapshot().clone());
+        let other = self.highest_other(origin, Some(id));
+        let deleted = self.catalog().stub(origin).map(|stub| stub.serial);
         if self.in_service.get(origin) != Some(&id)
-            && let Some(other) = self.highest_other(origin, Some(id))
+            && let Some(last) = other.map(|zone| zone.state().serial()).max(deleted)
         {
-            let (now, last) = (snapshot.soa().serial, served_serial(other.state().serial()));
+            let (now, last) = (snapshot.soa().serial, served_serial(last));
             let wanted = last.wrapping_add(1);
             // Half the number space apart there is no higher and lower (RFC 1982 §3.2).
             if !serial_gt(now, last) && serial_gt(wanted, now) {
-                let meanwhile = before.unwrap_or_else(|| other.snapshot().clone());
+                let meanwhile = before.or_else(|| other.map(|zone| zone.snapshot().clone()));
                 self.wanted.insert(Wanted::Raise { zone: origin.clone(), serial: wanted });
                 self.waiting.insert(origin.clone());
-                return Some(meanwhile);
+                return meanwhile;
             }
         }
         self.waiting.remove(origin);

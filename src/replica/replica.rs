@@ -360,6 +360,14 @@ impl Replica {
     /// forgotten.
     fn reread_catalog(&mut self) -> Vec<Write> {
         self.listed = Catalog::read(self.catalog.state());
+        let listed_again: Vec<_> = self.retired.keys().copied().filter(|id| self.listed.contains(*id)).collect();
+        for incarnation in listed_again {
+            if let Some(zone) = self.retired.remove(&incarnation) {
+                // One that has been fetched anew meanwhile stays: what it lacks comes from members.
+                self.zones.entry(incarnation).or_insert(zone);
+                self.reprint(incarnation);
+            }
+        }
         let gone: Vec<_> = self.zones.keys().copied().filter(|id| !self.listed.contains(*id)).collect();
         for incarnation in gone {
             if self.staged.contains_key(&incarnation) {

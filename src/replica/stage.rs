@@ -30,6 +30,13 @@ impl Staged {
     pub fn batches(&self) -> Vec<Arc<Batch>> {
         self.batches.iter().map(|(_, batch)| batch.clone()).collect()
     }
+
+    /// The write that takes the batches from the disk again.
+    pub fn erasure(&self) -> Option<Write> {
+        let incarnation = self.batches.first()?.1.incarnation;
+        let positions = self.batches.iter().map(|(position, _)| *position).collect();
+        Some(Write::Erase { incarnation, positions })
+    }
 }
 
 /// What became of edits that were staged together.

@@ -201,11 +201,15 @@ impl ZoneReplica {
     /// Takes in a batch of another node.
     pub fn ingest(&mut self, batch: Arc<Batch>) -> Ingested {
         let mut ingested = Ingested::default();
-        let known = self.log.get(batch.dot).or_else(|| self.pending.get(&batch.dot));
-        if known.is_some_and(|known| **known != *batch) {
+        if self.contradicts(&batch) {
             let reason =
                 "two different batches claim this number; neither the later one nor what builds on it is applied";
-            ingested.alarm = self.quarantine(batch.dot, reason);
+            ingested.alarm = if self.state.version().contains(batch.dot) {
+                let (zone, dot) = (self.state.zone(), batch.dot);
+                Some(format!("zone {zone}: number {} of actor {}: {reason}", dot.seq, dot.actor))
+            } else {
+                self.quarantine(batch.dot, reason)
+            };
             return ingested;
         }
         let mut editor = self.snapshot.edit();
@@ -336,6 +340,12 @@ impl ZoneReplica {
         self.log.delta(have, self.state.version())
     }
 
+    /// Whether another batch is known under this one's number.
+    pub fn contradicts(&self, batch: &Batch) -> bool {
+        let known = self.log.get(batch.dot).or_else(|| self.pending.get(&batch.dot));
+        known.is_some_and(|known| **known != *batch)
+    }
+
     /// The batch that was made for a client's request, and the serial that it made, while it is among the recent ones.
     pub fn requested(&self, id: &str) -> Option<(&Arc<Batch>, u64)> {
         let batch = self.log.requested(id)?;
@@ -374,7 +384,8 @@ impl ZoneReplica {
         let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
         recorder.zones(Some(&before), Some(&self.snapshot));
         let same_version = before.version() == self.snapshot.version();
-        if !self.hidden && !(same_version && recorder.removed + recorder.added == 0) {
+        let nothing_new = same_version && recorder.removed + recorder.added == 0;
+        if !self.hidden && !nothing_new {
             self.steps.push(Step::new(Cause::State, &before, &self.snapshot, recorder));
         }
     }

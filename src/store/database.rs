@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableHandle};
 
 use super::rows::{CHUNKS, HEADS, JOURNAL, META, META_FORMAT};
-use super::{Retention, StoreError, commit, history, home, load};
+use super::{BackupError, Retention, Snapshot, StoreError, commit, history, home, load};
 use crate::replica::{HistoryPage, HistoryQuery, Saved, Write};
 
 /// The format of the rows that this version writes. It rises when an older version could misread them.
 pub const FORMAT: u32 = 2;
 
 /// The file in the data directory.
-const FILE: &str = "grapevine.redb";
+pub(super) const FILE: &str = "grapevine.redb";
 
 /// Memory for redb's page cache. The replica holds the state in memory, so the store reads hardly ever: enough for the
 /// upper levels of its trees.
@@ -52,7 +52,16 @@ impl Store {
         }
         let database = home::patiently(|| opener(&path).map_err(|error| explain(&path, error)))?;
         check_format(&path, &database)?;
-        let saved = load::load(&path, &database)?;
+        let mut saved = load::load(&path, &database)?;
+        if home::is_copy(&path, &database)? {
+            tracing::warn!(
+                directory = %data_dir.display(),
+                "this data directory is a copy, or was moved from elsewhere: this node goes on as a new actor, so that \
+                 no edit of it is taken for one of the original"
+            );
+            saved.facts.actor = None;
+        }
+        home::settle(&path, &database, &saved.facts)?;
         Ok((Store { path, database: Some(database), opener, retention: Retention::default(), _claim: claim }, saved))
     }
 
@@ -97,6 +106,17 @@ impl Store {
         let page = history::read(&database, query);
         self.database = Some(database);
         page
+    }
+
+    /// The store as it is now, to be read while it is written to.
+    pub fn snapshot(&mut self) -> Result<Snapshot, BackupError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.reopen()?,
+        };
+        let snapshot = Snapshot::of(&database);
+        self.database = Some(database);
+        snapshot
     }
 
     fn reopen(&self) -> Result<Database, StoreError> {

@@ -4,6 +4,7 @@
 //! ([`crate::replica::Saved`]). It decides nothing about zones, and it never deletes or replaces a file that it cannot
 //! read: what it does not understand is a person's to move aside.
 
+mod backup;
 mod commit;
 mod database;
 mod error;
@@ -16,6 +17,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, BackupError, BackupHead, BackupZone, Snapshot};
 pub use database::{FORMAT, Store};
 pub use error::StoreError;
 pub use history::Retention;

@@ -6,27 +6,58 @@ use serde::{Deserialize, Serialize};
 use crate::replica::IncarnationId;
 
 /// Facts about the store and the node: a few named rows. Later versions may add rows without a new format.
-pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("grapevine");
+pub(super) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("grapevine");
 /// Row of [`META`]: the format, a big-endian `u32`. Unsealed, so that every version can read it.
 pub(super) const META_FORMAT: &str = "format";
 /// Row of [`META`]: [`crate::replica::Facts`].
 pub(super) const META_FACTS: &str = "facts";
 
+/// Row of [`META`]: which file this is, to tell a copy from the original.
+pub(super) const META_HOME: &str = "home";
+
 /// Batches by incarnation and position.
-pub(super) const JOURNAL: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("journal");
+pub(super) const JOURNAL: TableDefinition<'static, (&'static [u8; 16], u64), &'static [u8]> =
+    TableDefinition::new("journal");
 /// [`CheckpointHead`]s by incarnation.
-pub(super) const HEADS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("checkpoint heads");
+pub(super) const HEADS: TableDefinition<'static, &'static [u8; 16], &'static [u8]> =
+    TableDefinition::new("checkpoint heads");
 /// The chunks of checkpoints, by incarnation and index.
-pub(super) const CHUNKS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("checkpoint chunks");
+pub(super) const CHUNKS: TableDefinition<'static, (&'static [u8; 16], u64), &'static [u8]> =
+    TableDefinition::new("checkpoint chunks");
+
+/// Something to be done with every table.
+pub(super) trait ForEachTable {
+    /// How it fails.
+    type Error;
+    /// Does it with one. The number names the table in backups and never changes.
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &mut self,
+        number: u8,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<(), Self::Error>;
+}
+
+/// All tables of a store: who adds one adds it here, so that backups contain it.
+pub(super) fn for_each_table<D: ForEachTable>(done: &mut D) -> Result<(), D::Error> {
+    done.table(0, META)?;
+    done.table(1, JOURNAL)?;
+    done.table(2, HEADS)?;
+    done.table(3, CHUNKS)?;
+    done.table(4, HISTORY)?;
+    done.table(5, HISTORY_OF)?;
+    done.table(6, HISTORY_HEADS)
+}
 
 /// Row of [`META`]: how many entries the history has had and how many bytes it takes.
 pub(super) const META_HISTORY: &str = "history";
 /// [`crate::replica::HistoryEntry`]s of all zones by number, compressed.
-pub(super) const HISTORY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history");
+pub(super) const HISTORY: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("history");
 /// The numbers of a zone's entries, by its name in wire form, each with its row's length.
-pub(super) const HISTORY_OF: TableDefinition<'_, (&[u8], u64), u64> = TableDefinition::new("history of zones");
+pub(super) const HISTORY_OF: TableDefinition<'static, (&'static [u8], u64), u64> =
+    TableDefinition::new("history of zones");
 /// How far a zone's history reaches, by its name in wire form.
-pub(super) const HISTORY_HEADS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("history heads");
+pub(super) const HISTORY_HEADS: TableDefinition<'static, &'static [u8], &'static [u8]> =
+    TableDefinition::new("history heads");
 
 /// What is known of a checkpoint apart from its chunks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Store;
+use super::{BackupError, Snapshot, Store};
 use crate::replica::{HistoryPage, HistoryQuery, Write};
 
 /// Requests that may wait. With as many the disk is far behind, and the node is better told so than left to pile up
@@ -34,9 +34,13 @@ struct Request {
 /// Where the answer to a query of the history goes.
 type HistoryReply = oneshot::Sender<Result<HistoryPage, String>>;
 
+/// Where a snapshot goes, or why there is none.
+type SnapshotReply = oneshot::Sender<Result<Snapshot, BackupError>>;
+
 enum Job {
     Keep(Request),
     Read(HistoryQuery, HistoryReply),
+    Snapshot(SnapshotReply),
 }
 
 /// The way to the store's thread.
@@ -69,6 +73,11 @@ impl Writer {
         self.requests.send(Job::Read(query, reply)).await.map_err(|_| StoreGone)
     }
 
+    /// Asks for a snapshot with all earlier writes.
+    pub async fn snapshot(&self, reply: SnapshotReply) -> Result<(), StoreGone> {
+        self.requests.send(Job::Snapshot(reply)).await.map_err(|_| StoreGone)
+    }
+
     /// Lets the thread finish what waits, and gives the store back. Blocks until then.
     ///
     /// # Panics
@@ -87,11 +96,12 @@ pub struct StoreGone;
 fn serve(mut store: Store, mut waiting: mpsc::Receiver<Job>, reports: &mpsc::UnboundedSender<Report>) -> Store {
     let mut jobs = Vec::with_capacity(GROUP);
     while waiting.blocking_recv_many(&mut jobs, GROUP) > 0 {
-        let (mut group, mut queries) = (Vec::new(), Vec::new());
+        let (mut group, mut queries, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
         for job in jobs.drain(..) {
             match job {
                 Job::Keep(request) => group.push(request),
                 Job::Read(query, reply) => queries.push((query, reply)),
+                Job::Snapshot(reply) => snapshots.push(reply),
             }
         }
         let results = keep(&mut store, &group);
@@ -102,6 +112,10 @@ fn serve(mut store: Store, mut waiting: mpsc::Receiver<Job>, reports: &mpsc::Unb
         for (query, reply) in queries {
             // Nor does anybody who has hung up.
             let _ = reply.send(store.history(&query));
+        }
+        for reply in snapshots {
+            // Nor does anybody who has hung up.
+            let _ = reply.send(store.snapshot());
         }
     }
     store

@@ -133,7 +133,9 @@ pub(crate) fn admin(zones: Vec<ZoneView>) -> (Admin, Ends) {
     let (requests, decisions) = mpsc::channel(4);
     let (questions_in, questions) = mpsc::channel(4);
     let (history_in, history) = mpsc::channel(4);
+    let (backups, _) = mpsc::channel(1);
     let admin = Admin {
+        backups,
         view: view_out,
         zones: Arc::new(ArcSwap::from_pointee(zone_set())),
         commands: commands_in,

@@ -40,7 +40,7 @@ fn open_end(said: &Said, question: &Question, origins: &[Name]) -> Option<String
     let authority_settles = |record: &grapevine::zone::Record| matches!(record.rtype, RecordType::SOA | RecordType::NS);
     // ANY ends at a CNAME of the zone, not at one that a DNAME made; there BIND adds the name servers of the zone it leaves.
     let any = question.qtype == RecordType::ANY;
-    let settled = !any && said.sections[1].iter().any(authority_settles);
+    let settled = said.sections[1].iter().any(|record| authority_settles(record) && (!any || said.joined));
     if said.rcode != 0 || said.truncated || question.qtype == RecordType::CNAME || settled {
         return None;
     }

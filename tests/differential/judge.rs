@@ -86,6 +86,11 @@ impl Case {
         self.stock.iter().filter(|said| said.core() == self.ours.core()).count() >= 2
     }
 
+    /// Whether another stock server says the same in all but the additional section.
+    pub(crate) fn has_peer(&self, said: &Said) -> bool {
+        self.stock.iter().filter(|other| other.core() == said.core()).count() >= 2
+    }
+
     /// Whether the answer has records of this type.
     pub(crate) fn answers_with(&self, rtype: RecordType) -> bool {
         self.ours.sections[0].iter().any(|record| record.rtype == rtype)

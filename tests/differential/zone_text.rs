@@ -149,9 +149,10 @@ impl ZoneText {
             if rrsets.contains_key("NS") && !is_apex {
                 rrsets.remove("DNAME");
             }
-            // What a wildcard delegation means is not defined (RFC 4592 §4.2); BIND refuses it.
+            // What wildcard delegations and DNAMEs mean is not defined (RFC 4592 §4.2, §4.4): BIND refuses the one, and of
+            // the other Knot shows the owner as the name that was asked for.
             if owner.starts_with('*') {
-                rrsets.remove("NS");
+                rrsets.retain(|rtype, _| !matches!(*rtype, "NS" | "DNAME"));
             }
             if is_apex || !rrsets.contains_key("NS") {
                 rrsets.remove("DS");

@@ -1,7 +1,9 @@
 //! Real processes of the `grapevine` binary on real sockets and files, as people start, edit, ask and kill them.
 
+mod backups;
 mod chaos;
 mod client;
+mod clocks;
 mod cluster;
 mod crashes;
 mod forms;

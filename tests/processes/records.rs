@@ -2,12 +2,14 @@
 
 use std::io::Write;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hickory_server::proto::rr::RecordType;
 
 use super::client::{dig, lookup};
 use super::cluster::Cluster;
-use super::harness::{Node, ORIGIN, PROGRAM, Scene, said, text, until};
+use super::harness::{Node, ORIGIN, PROGRAM, Scene, run, said, text, until};
 
 /// What a command prints that is fed these lines.
 fn fed(node: &Node, arguments: &[&str], lines: &str) -> Output {
@@ -134,4 +136,47 @@ fn a_wait_in_vain_says_so_and_the_same_request_again_does_nothing() {
     cluster.nodes[0].start();
     let told = cluster.nodes[0].told(&add);
     assert!(told.contains(&format!("already done as serial {made}")), "{told}");
+}
+
+/// Alone, so that no other node can give back what the disk has lost.
+#[test]
+fn an_edit_that_was_acknowledged_survives_a_kill_at_any_moment() {
+    const KILLS: u64 = 15;
+    let scene = Scene::new();
+    let mut node = scene.serving_node("alone");
+    let (mut acknowledged, mut last) = (Vec::new(), serial(&node));
+    for round in 0..KILLS {
+        let (data, count) = (node.data.clone(), Arc::new(AtomicU64::new(0)));
+        let done_so_far = count.clone();
+        let editor = std::thread::spawn(move || {
+            let mut done = Vec::new();
+            for i in 0.. {
+                let owner = format!("r{round}e{i}");
+                let edit = ["record", "add", ORIGIN, &owner, "A", "192.0.2.7", "--control", text(&data)];
+                if !run(PROGRAM, &edit).status.success() {
+                    return done;
+                }
+                done.push(owner);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            done
+        });
+        // Somewhere in the course of an edit that follows.
+        until("some edits to be made", || done_so_far.load(Ordering::Relaxed) > round % 3);
+        std::thread::sleep(std::time::Duration::from_millis(round * 7 % 50));
+        node.kill();
+        acknowledged.extend(editor.join().expect("it ends with the node"));
+        node.start();
+        until("the zone to be served", || !lookup(node.dns, "ns1.example.test.", RecordType::A).is_empty());
+        let now = serial(&node);
+        assert!(now >= last, "serial {now} after {last}");
+        last = now;
+        for owner in &acknowledged {
+            let found = lookup(node.dns, &format!("{owner}.{ORIGIN}."), RecordType::A);
+            assert_eq!(found, ["192.0.2.7"], "{owner} was acknowledged before kill {round}");
+        }
+    }
+    println!("{KILLS} kills, {} edits acknowledged, none lost", acknowledged.len());
+    assert!(acknowledged.len() as u64 > KILLS);
+    assert!(!node.log().contains("ERROR"), "{}", node.log());
 }

@@ -30,8 +30,11 @@ const ENOUGH_FAILURES: u64 = 3;
 /// From so many seeds on, every nemesis must have struck.
 const REPRESENTATIVE: u64 = 1000;
 
-/// Seeds that once found something, and what.
-const REGRESSIONS: &[(u64, &str)] = &[];
+/// Seeds that once found something, and what. A change of the script gives a seed another run; they stay all the same.
+const REGRESSIONS: &[(u64, &str)] = &[
+    (232, "an edit on its way to disk while its zone was deleted and listed again was in memory and not on disk"),
+    (376, "an edit that waited for its causes after a crash gave the next one a number that no node accepts"),
+];
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;

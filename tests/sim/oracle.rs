@@ -87,6 +87,9 @@ impl Oracle {
         match (result, batch) {
             // Who creates or deletes a zone is told that zone's serial, not the catalog's.
             (Some(applied), Some(batch)) if applied.changed && batch.zone != catalog_name() => {
+                if batch.floor.is_some_and(|floor| applied.serial < floor) {
+                    self.violations.push(format!("{ticket:?} asked for a serial and got {}", applied.serial));
+                }
                 let told = self.told.entry(batch.incarnation).or_default();
                 *told = applied.serial.max(*told);
             }

@@ -16,8 +16,7 @@ const PASSING_ZONES: u32 = 3;
 impl Run {
     fn ticket(&mut self) -> (Ticket, Source) {
         self.tickets += 1;
-        let request = Some(self.tickets.to_string());
-        let request = request.map(|id| ClientRequest { id, hash: [0; 8] });
+        let request = Some(ClientRequest { id: self.tickets.to_string(), hash: [0; 8] });
         (Ticket(self.tickets), Source { request, ..Source::new(EditOrigin::Api) })
     }
 

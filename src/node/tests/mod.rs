@@ -2,6 +2,7 @@
 
 mod faults;
 mod mesh;
+pub(in crate::node) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The store on real files, on failing disks and under `kill -9`.
 
+mod backup;
 mod crash;
 mod disk;
 mod history;

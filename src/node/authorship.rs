@@ -1,0 +1,80 @@
+//! Whose edits this node's are: an actor belongs to one store, and its numbers are used once.
+//!
+//! A store that is copied, or put back to an earlier state of itself, would go on counting where another has counted
+//! already. The store notices a copy when it is opened (its file is another one). Here is noticed what shows only among
+//! others: members hold more edits of this node's actor than it has made, hold others under the same numbers, or make
+//! edits as that actor themselves. Then the node makes no further edit as that actor, but as a new one.
+
+use super::node::Node;
+use super::{CommandError, Now, Severity};
+use crate::replica::{ActorId, Batch, IncarnationId, Staged, VersionVector};
+
+impl Node {
+    /// This store's actor, made when the first edit needs it.
+    pub(super) fn actor(&mut self) -> ActorId {
+        if let Some(actor) = self.facts.actor {
+            return actor;
+        }
+        let mut id = [0; 16];
+        rand::Rng::fill_bytes(&mut self.rng, &mut id);
+        self.facts.actor = Some(ActorId(id));
+        self.persist_facts();
+        ActorId(id)
+    }
+
+    /// A member speaks of a version of a zone: does it count more edits of this node than the node has made?
+    pub(super) fn compare_own(&mut self, incarnation: IncarnationId, version: &VersionVector, now: Now) {
+        let (Some(actor), Some(zone)) = (self.facts.actor, self.replica.get(incarnation)) else { return };
+        // Of a zone that is not here nothing is known, and no edit can be made.
+        if version.get(actor) >= zone.next_dot(actor).seq {
+            let name = zone.state().zone();
+            let reason = format!(
+                "members hold more edits of zone {name} by this node than it has made itself: its data directory was put \
+                 back to an earlier state, or another node runs on a copy of it"
+            );
+            self.disown(&reason, now);
+        }
+    }
+
+    /// A batch came in: is it another one than this node made under that number?
+    pub(super) fn compare_batch(&mut self, batch: &Batch, now: Now) {
+        self.compare_own(batch.incarnation, &batch.version_after(), now);
+        let zone = self.replica.get(batch.incarnation);
+        if self.facts.actor == Some(batch.dot.actor) && zone.is_some_and(|zone| zone.contradicts(batch)) {
+            let reason = "another node made an edit under a number of this node's: one of them runs on a copy of the \
+                          other's data directory, or on an earlier state of it";
+            self.disown(reason, now);
+        }
+    }
+
+    /// A member says as whom it makes its edits.
+    pub(super) fn compare_actor(&mut self, theirs: Option<ActorId>, now: Now) {
+        if theirs.is_some() && theirs == self.facts.actor {
+            let reason = "another node makes its edits as this one does: one of the two runs on a copy of the other's \
+                          data directory";
+            self.disown(reason, now);
+        }
+    }
+
+    /// Makes no further edit as the present actor. Edits on their way to disk are given up, for their numbers may have
+    /// been used.
+    fn disown(&mut self, reason: &str, now: Now) {
+        self.facts.actor = None;
+        self.persist_facts();
+        self.void.extend(self.staged.keys().copied());
+        self.report_once(Severity::Warn, format!("{reason}; this node goes on as a new actor"), now);
+    }
+
+    /// An edit of a disowned actor has reached the disk, from which it must go before anybody sees it.
+    pub(super) fn take_back(&mut self, waiters: super::command::Waiters, staged: Staged) {
+        let erasure = staged.erasure();
+        self.replica.abandon(staged);
+        self.persist(erasure.into_iter().collect());
+        for (ticket, ..) in waiters {
+            self.done(ticket, Err(CommandError::Disowned));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
