@@ -240,7 +240,6 @@ fn unusual_queries_are_answered_as_bind_answers_them() {
         &["+edns=1", "+noednsneg", "corp.example", "SOA"][..],
         &["+edns=0", "+ednsopt=65001:cafe", "corp.example", "SOA"],
         &["+edns=0", "+bufsize=512", "corp.example", "SOA"],
-        &["+cdflag", "corp.example", "SOA"],
         &["+adflag", "corp.example", "SOA"],
         &["+opcode=status", "corp.example", "SOA"],
         &["-c", "HS", "corp.example", "SOA"],

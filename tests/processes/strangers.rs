@@ -108,7 +108,7 @@ fn recorded_cut_and_altered_datagrams_are_dropped() {
     let send = |bytes: &[u8]| recorder.send_to(bytes, node.gossip).expect("a datagram");
 
     send(datagram);
-    until("the datagram to be taken as genuine", || node.metric("gossip_datagrams") == 1);
+    until("the datagram to be taken as genuine", || node.metric("gossip_datagrams") >= 1);
     for repeat in 1..=3 {
         send(datagram);
         until("the repeat to be counted", || node.metric("gossip_replayed") == repeat);
