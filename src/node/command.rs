@@ -232,6 +232,13 @@ impl Node {
         let batches = staged.batches();
         let changed = self.replica.commit(staged);
         self.on_changed(changed, None, now);
+        if batches.first().is_some_and(|batch| self.replica.get(batch.incarnation).is_none()) {
+            // Another node deleted the zone while the edits were on their way to disk.
+            for (ticket, zone, _) in waiters {
+                self.done(ticket, Err(CommandError::NoSuchZone(zone)));
+            }
+            return;
+        }
         self.all_done(waiters, batches, now);
     }
 

@@ -18,7 +18,7 @@ pub(crate) const MALFORMED: &str = "malformed message";
 /// The alarms that poison provokes. Anything else that a node reports is its own fault.
 pub(crate) const PROVOKED: &[&str] = &[
     MALFORMED,
-    "is not applied: two different batches claim this number",
+    "two different batches claim this number",
     "is not applied: malformed message",
     "is not applied",
     "sent a zone that this node does not accept",
