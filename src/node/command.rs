@@ -274,7 +274,11 @@ impl Node {
             self.direct.remove(&ticket);
         }
         match (ticket, result) {
-            (Some(ticket), result) => self.answer_when_published(Effect::Done { ticket, result }),
+            (Some(ticket), Ok(applied)) => {
+                self.answer_when_published(Effect::Done { ticket, result: Ok(applied) });
+            }
+            // A refusal speaks of nothing that is still to be served: a full disk must not hold it back.
+            (Some(ticket), Err(error)) => self.effects.push(Effect::Done { ticket, result: Err(error) }),
             (None, Err(error)) => self.report(super::Severity::Warn, format!("a zone was not taken over: {error}")),
             (None, Ok(_)) => {}
         }

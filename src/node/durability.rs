@@ -177,9 +177,11 @@ impl Node {
 
     fn keep_for_later(&mut self, id: PersistId, writes: Vec<Write>, reason: &str, now: Now) {
         if self.durability.unsaved.is_empty() {
-            let message =
-                format!("edits of other nodes are not stored, so not served yet, and are tried again: {reason}");
-            self.report(Severity::Error, message);
+            let what = match writes.iter().all(|write| matches!(write, Write::History { .. })) {
+                true => "the history is not stored",
+                false => "edits of other nodes are not stored, so not served yet",
+            };
+            self.report_once(Severity::Error, format!("{what}, and tried again: {reason}"), now);
             self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
         }
         self.durability.unsaved.insert(id, writes);

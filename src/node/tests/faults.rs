@@ -216,3 +216,31 @@ fn a_zone_deleted_elsewhere_leaves_the_highest_serial_that_any_node_served() {
     mesh.pass(2_000);
     assert_eq!([0, 1, 2].map(|index| mesh.serial(index)), [Some(22); 3]);
 }
+
+#[test]
+fn a_refusal_is_told_while_the_disk_takes_nothing() {
+    let mut node = started(false);
+    let command = |ticket, label| Event::Command { ticket: Ticket(ticket), command: add("corp.example.", label) };
+    // The disk fills up after the first edit: what is told of it for the history does not fit any more.
+    let first = writes(node.handle(command(1, "www"), at(1)));
+    let mut events: Vec<Event> = first.into_iter().map(|(id, _)| Event::Persisted { id, result: Ok(()) }).collect();
+    let mut told = Vec::new();
+    for second in 1..=5 {
+        if second == 2 {
+            events.push(command(2, "mail"));
+        }
+        events.push(Event::Tick);
+        for event in std::mem::take(&mut events) {
+            for effect in node.handle(event, at(1_000 * second)) {
+                match effect {
+                    Effect::Persist { id, .. } => {
+                        events.push(Event::Persisted { id, result: Err("disk full".to_owned()) });
+                    }
+                    Effect::Done { ticket, result } => told.push((ticket, result.is_ok())),
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert_eq!(told, [(Ticket(1), true), (Ticket(2), false)]);
+}
