@@ -20,6 +20,8 @@ use super::harness::{Node, ORIGIN, PROGRAM, Scene, ZONE, is_root, run, said, tex
 const NODES: usize = 5;
 /// How many edits a plain `cargo test` makes.
 const EDITS: usize = 120;
+/// Over how many faults the edits are spread.
+const FAULTS: usize = 12;
 /// How many processes edit by the command line at once, beside one that saves files.
 const WRITERS: usize = 3;
 /// How long one edit may take with all its retries, and the cluster to agree at last.
@@ -129,7 +131,7 @@ fn edit_by_file(targets: &[Target], label: &str, rng: &mut StdRng) {
 }
 
 /// Does harm until the writers are done, and then puts everything right.
-fn harm(nodes: &mut [Node], net: &Net, rng: &mut StdRng, done: &mpsc::Receiver<()>) -> Faults {
+fn harm(nodes: &mut [Node], net: &Net, rng: &mut StdRng, rounds: &AtomicUsize, done: &mpsc::Receiver<()>) -> Faults {
     let mut faults = Faults::default();
     // Whether the writers are done before that long.
     let done_within =
@@ -137,6 +139,7 @@ fn harm(nodes: &mut [Node], net: &Net, rng: &mut StdRng, done: &mpsc::Receiver<(
     let mut over = false;
     while !over {
         let victim = rng.random_range(0..nodes.len());
+        rounds.fetch_add(1, Ordering::Relaxed);
         match rng.random_range(0..3) {
             0 => {
                 nodes[victim].kill();
@@ -200,10 +203,18 @@ fn no_edit_is_lost_while_nodes_are_killed_paused_and_cut_off() {
     });
 
     let (began, next, made) = (Instant::now(), AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
+    let rounds = AtomicUsize::new(0);
     let (all_done, done) = mpsc::channel();
     let writer = |index: usize, all_done: mpsc::Sender<()>| {
         let mut rng = StdRng::seed_from_u64(seed * 100 + index as u64);
-        while next.fetch_add(1, Ordering::Relaxed) < edits {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= edits {
+                break;
+            }
+            wait_within(PATIENCE, "the fault during which this edit is made", || {
+                if number * FAULTS < rounds.load(Ordering::Relaxed) * edits { Ok(()) } else { Err(number) }
+            });
             let label = format!("w{index}-{}", made.lock().expect("no writer panicked").len());
             match index {
                 0 => edit_by_file(&targets, &label, &mut rng),
@@ -219,7 +230,7 @@ fn no_edit_is_lost_while_nodes_are_killed_paused_and_cut_off() {
             scope.spawn(move || writer(index, all_done));
         }
         drop(all_done);
-        harm(&mut nodes, &net, &mut StdRng::seed_from_u64(seed), &done)
+        harm(&mut nodes, &net, &mut StdRng::seed_from_u64(seed), &rounds, &done)
     });
 
     let made = made.into_inner().expect("no writer panicked");
