@@ -130,9 +130,11 @@ fn check(path: &Path, origin: Option<&Name>) -> Checked {
     let mut include = |path: &str| read_text(Path::new(path)).map_err(|error| error.to_string());
     match ZoneFile::parse(&path.to_string_lossy(), &text, &origin, &mut include) {
         Ok(file) => {
-            checked.ok = true;
-            checked.serial = Some(file.content().soa.serial);
-            checked.records = Some(file.content().record_count());
+            checked.ok = file.warnings().iter().all(|found| found.level != Level::Fault);
+            if checked.ok {
+                checked.serial = Some(file.content().soa.serial);
+                checked.records = Some(file.content().record_count());
+            }
             checked.diagnostics = file.warnings().to_vec();
         }
         Err(diagnostics) => checked.diagnostics = diagnostics,
@@ -155,7 +157,7 @@ fn origin_by_name(path: &Path) -> Result<Name, String> {
 fn render(file: &Checked) -> String {
     let mut text: String = file.diagnostics.iter().map(|found| format!("{}\n", found.with_source())).collect();
     let count = |level| file.diagnostics.iter().filter(|found| found.level == level).count();
-    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    let (errors, warnings) = (count(Level::Error) + count(Level::Fault), count(Level::Warning));
     let path = file.path.display();
     let line = match (&file.unreadable, &file.origin, file.serial, file.records) {
         (None, Some(origin), Some(serial), Some(records)) => {

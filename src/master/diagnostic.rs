@@ -10,6 +10,9 @@ use serde::Serialize;
 pub enum Level {
     /// The zone is not loaded.
     Error,
+    /// A check of the file fails, as with the stock checkers; a node loads the zone all the same, as the stock servers do.
+    #[serde(rename = "error")]
+    Fault,
     /// The zone is loaded, but something is probably not as meant.
     Warning,
 }
@@ -17,7 +20,7 @@ pub enum Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Level::Error => "error",
+            Level::Error | Level::Fault => "error",
             Level::Warning => "warning",
         })
     }
