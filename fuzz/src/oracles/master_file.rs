@@ -75,7 +75,7 @@ fn read(files: &BTreeMap<String, Vec<u8>>) -> Option<ZoneFile> {
     let mut include = |path: &str| files.get(path).cloned().ok_or_else(|| "not there".to_owned());
     match ZoneFile::parse(MAIN, &files[MAIN], &origin(), &mut include) {
         Ok(file) => {
-            assert!(file.warnings().iter().all(|found| found.level == Level::Warning));
+            assert!(file.warnings().iter().all(|found| found.level != Level::Error));
             file.warnings().iter().for_each(|found| drop(found.with_source()));
             Some(file)
         }
