@@ -29,7 +29,7 @@ use crate::node::{Node, NodeConfig, PersistId, View};
 use crate::replica::Write;
 use crate::serve::{CookieRoots, EncryptedConfig, Listener, RateLimit, ServeConfig, Servers, TcpLimits};
 use crate::store::{BackupError, BackupHead, Retention, Snapshot, Store, Writer};
-use crate::zone::{ZoneContent, ZoneSet};
+use crate::zone::{Zone, ZoneSet};
 
 /// How long the daemon may take to stop.
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -354,7 +354,7 @@ struct FilesTask {
     metrics: Arc<Metrics>,
     held: watch::Sender<Arc<Vec<admin::Held>>>,
     decisions: mpsc::Receiver<admin::FilesRequest>,
-    offer: mpsc::Sender<Vec<ZoneContent>>,
+    offer: mpsc::Sender<Vec<Zone>>,
 }
 
 impl FilesTask {

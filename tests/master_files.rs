@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use grapevine::master::{Diagnostic, Level, ZoneFile, render};
-use grapevine::zone::Name;
+use grapevine::zone::{Name, Zone};
 
 fn data(directory: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/master").join(directory)
@@ -81,7 +81,7 @@ fn a_file_means_what_bind_takes_it_to_mean() {
         let expected = compiled(&path, &origin);
         let file = read_good(&path, &origin);
         let rendered = directory.path().join(file_name(&path));
-        fs::write(&rendered, render(file.content(), None)).expect("the temporary directory is writable");
+        fs::write(&rendered, render(file.zone(), None)).expect("the temporary directory is writable");
         // Owners are kept without their case, which BIND's output shows.
         let (ours, theirs) = (compiled(&rendered, &origin).to_lowercase(), expected.to_lowercase());
         assert_eq!(ours, theirs, "{} as rendered", path.display());
@@ -95,10 +95,10 @@ fn a_file_means_what_bind_takes_it_to_mean() {
 fn a_file_that_is_not_edited_is_not_touched() {
     for (path, origin) in good_files() {
         let file = read_good(&path, &origin);
-        assert!(file.patch(file.content(), file.marker()).is_empty(), "{}", path.display());
+        assert!(file.patch(file.zone(), file.marker()).is_empty(), "{}", path.display());
         let mut newer = file.content().clone();
         newer.soa.serial += 1;
-        let changed = file.patch(&newer, None);
+        let changed = file.patch(&Zone::from_content(&newer), None);
         assert_eq!(changed.len(), 1, "{}", path.display());
         let lines = |text: &[u8]| text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
         let (old, new) = (lines(&fs::read(&path).expect("readable")), lines(&changed[0].1));
@@ -194,8 +194,7 @@ fn an_edit_of_a_sample_zone_changes_its_lines_alone() {
     let edited_path = target_path.path().join("corp.example.zone");
     fs::write(&edited_path, &edited).expect("the temporary directory is writable");
     let target = read_good(&edited_path, &origin);
-    let patched: BTreeMap<String, Vec<u8>> =
-        read_good(&path, &origin).patch(target.content(), None).into_iter().collect();
+    let patched: BTreeMap<String, Vec<u8>> = read_good(&path, &origin).patch(target.zone(), None).into_iter().collect();
     assert_eq!(patched.len(), 1);
     assert_eq!(String::from_utf8_lossy(&patched["corp.example.zone"]), edited);
 }

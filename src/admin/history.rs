@@ -21,7 +21,7 @@ use crate::node::{
     ActorId, Answer, Cause, Command, CommandError, Dot, Edit, EditOrigin, HistoryEntry, HistoryPage, HistoryQuery,
     Made, Question, Source, Standing,
 };
-use crate::zone::{Name, ZoneContent, served_serial};
+use crate::zone::{Name, Zone, ZoneContent, served_serial};
 
 /// A question about the history, and where its answer goes: entries, or why there are none.
 pub type HistoryRequest = (HistoryQuery, oneshot::Sender<Result<HistoryPage, String>>);
@@ -128,7 +128,7 @@ pub(super) async fn show(
         None => versions(&shared, &origin, &[query.at]).await?.remove(0),
     };
     blocking(move || {
-        let text = String::from_utf8_lossy(&render(&content, None)).into_owned();
+        let text = String::from_utf8_lossy(&render(&Zone::from_content(&content), None)).into_owned();
         Json(VersionReport { origin, serial: content.soa.serial, records: content.record_count(), text })
     })
     .await

@@ -27,7 +27,7 @@ use super::wait::{Condition, MAX_WAIT};
 use super::{conflicts, exposition, history, records};
 use crate::metrics::Metrics;
 use crate::node::{Applied, Command, CommandError, EditOrigin, MemberView, Source, View, ZoneView};
-use crate::zone::{Name, ZoneSet, served_serial};
+use crate::zone::{Name, Node, ZoneSet, served_serial};
 
 /// Requests under way at once, waits included: more are a script gone wrong.
 const MAX_REQUESTS: usize = 256;
@@ -172,8 +172,8 @@ async fn zone(State(shared): Ctx, Path(origin): Path<String>) -> Result<Json<Zon
         return Err(CommandError::NoSuchZone(origin).into());
     };
     let mut types = BTreeMap::new();
-    for rrset in served.iter().flat_map(|(_, node)| node.rrsets()) {
-        *types.entry(rrset.rtype.to_string()).or_default() += usize::from(rrset.count());
+    for rrset in served.iter().flat_map(Node::rrsets) {
+        *types.entry(rrset.rtype.to_string()).or_default() += rrset.count();
     }
     let soa = served.soa();
     let soa = SoaReport {

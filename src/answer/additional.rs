@@ -78,7 +78,7 @@ fn add_rrsets<'z>(
 }
 
 /// The node that a name in an rdata stands for, if it lies in the zone.
-fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<&'z Node> {
+fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<Node<'z>> {
     if !is_at_or_below(name, zone.origin().as_wire()) {
         return None;
     }

@@ -6,13 +6,13 @@ use crate::zone::{MAX_NAME, Node, RecordType, Zone};
 /// What a zone has at a name. Offsets are byte positions in the name at which one of its ancestors begins.
 pub(super) enum Found<'z> {
     /// The name itself, perhaps an empty non-terminal.
-    Exact(&'z Node),
+    Exact(Node<'z>),
     /// The name does not exist, but a wildcard is the source of its synthesis (RFC 4592 §3.3.1).
-    Wildcard { node: &'z Node, encloser: usize },
+    Wildcard { node: Node<'z>, encloser: usize },
     /// The name is a zone cut or lies below one.
-    Delegation { node: &'z Node, cut: usize },
+    Delegation { node: Node<'z>, cut: usize },
     /// The name lies below the owner of a DNAME.
-    Dname { node: &'z Node, owner: usize },
+    Dname { node: Node<'z>, owner: usize },
     /// Nothing; `encloser` is its closest ancestor that exists.
     Missing { encloser: usize },
 }
@@ -29,7 +29,7 @@ pub(super) fn find<'z>(zone: &'z Zone, name: &[u8], rtype: RecordType) -> Found<
 
 /// The node that glue for a name at or below the zone cut at `cut` comes from: its own, or that of a wildcard which would
 /// be its source of synthesis if there were no cut, as NSD and Knot have it. The child's servers say what is true.
-pub(super) fn find_glue<'z>(zone: &'z Zone, name: &[u8], cut: usize) -> Option<&'z Node> {
+pub(super) fn find_glue<'z>(zone: &'z Zone, name: &[u8], cut: usize) -> Option<Node<'z>> {
     let mut encloser = 0;
     while encloser < cut {
         if let Some(node) = node_at(zone, &name[encloser..]) {
@@ -41,7 +41,7 @@ pub(super) fn find_glue<'z>(zone: &'z Zone, name: &[u8], cut: usize) -> Option<&
 }
 
 /// The wildcard directly below an ancestor of a name.
-pub(super) fn wildcard_below<'z>(zone: &'z Zone, encloser: &[u8]) -> Option<&'z Node> {
+pub(super) fn wildcard_below<'z>(zone: &'z Zone, encloser: &[u8]) -> Option<Node<'z>> {
     let mut wire = [0; MAX_NAME];
     let length = 2 + encloser.len();
     wire[..2].copy_from_slice(b"\x01*");
@@ -51,12 +51,12 @@ pub(super) fn wildcard_below<'z>(zone: &'z Zone, encloser: &[u8]) -> Option<&'z 
 
 /// The node at a name. The owners of NSEC3 records alone do not count: they are hashes, not names of the zone
 /// (RFC 5155 §7.2.8).
-fn node_at<'z>(zone: &'z Zone, name: &[u8]) -> Option<&'z Node> {
-    let hash_only = |node: &Node| {
+fn node_at<'z>(zone: &'z Zone, name: &[u8]) -> Option<Node<'z>> {
+    let hash_only = |node: Node<'_>| {
         node.get(RecordType::NSEC3).is_some()
-            && node.rrsets().iter().all(|rrset| matches!(rrset.rtype, RecordType::NSEC3 | RecordType::RRSIG))
+            && node.rrsets().all(|rrset| matches!(rrset.rtype, RecordType::NSEC3 | RecordType::RRSIG))
     };
-    zone.get(name).filter(|node| !zone.has_nsec3() || !hash_only(node))
+    zone.get(name).filter(|node| !zone.has_nsec3() || !hash_only(*node))
 }
 
 /// Walks from the apex down to the name, so that a cut or a DNAME hides what is below it.

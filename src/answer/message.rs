@@ -9,7 +9,7 @@ use super::name_buf::NameBuf;
 use super::query::{HEADER_LEN, Header, Question, Signature};
 use super::rcode::Rcode;
 use crate::zone::rdata::{Field, shape};
-use crate::zone::{Class, MAX_NAME, Node, RecordType, Rrset, Zone, wire_name_len};
+use crate::zone::{Class, MAX_NAME, Node, RecordType, Rrset, Rrsets, Zone, wire_name_len};
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
@@ -39,7 +39,7 @@ pub(super) struct Placed<'z> {
     pub(super) section: Section,
     /// The zone it came from.
     pub(super) zone: &'z Zone,
-    pub(super) rrset: &'z Rrset,
+    pub(super) rrset: Rrset<'z>,
     owner_at: u16,
 }
 
@@ -47,14 +47,14 @@ pub(super) struct Placed<'z> {
 #[derive(Clone, Copy)]
 pub(super) struct Source<'z> {
     zone: &'z Zone,
-    node: &'z Node,
-    rrset: &'z Rrset,
+    node: Node<'z>,
+    rrset: Rrset<'z>,
     ttl: u32,
 }
 
 impl<'z> Source<'z> {
     /// `rrset` of `node` in `zone`.
-    pub(super) fn new(zone: &'z Zone, node: &'z Node, rrset: &'z Rrset) -> Source<'z> {
+    pub(super) fn new(zone: &'z Zone, node: Node<'z>, rrset: Rrset<'z>) -> Source<'z> {
         Source { zone, node, rrset, ttl: rrset.ttl }
     }
 
@@ -223,7 +223,8 @@ impl<'z, 'q> Message<'z, 'q> {
         let first = if self.rotate { usize::from(self.header.id) % rrset.rdatas().count().max(1) } else { 0 };
         let rdatas = rrset.rdatas().skip(first).chain(rrset.rdatas().take(first));
         // Signatures that are asked for themselves have not one TTL but many.
-        let own = |rdata: &[u8]| if rrset.rtype == RecordType::RRSIG { ttl_of(node, rrset, rdata) } else { ttl };
+        let own =
+            |rdata: &[u8]| if rrset.rtype == RecordType::RRSIG { ttl_of(node.rrsets(), rrset, rdata) } else { ttl };
         let records = rdatas.map(|rdata| (rrset.rtype, own(rdata), rdata));
         let signatures = signatures.map(|rdata| (RecordType::RRSIG, ttl, rdata));
         self.push_records(section, owner, records.chain(signatures))?;
@@ -252,9 +253,10 @@ impl<'z, 'q> Message<'z, 'q> {
     }
 
     /// Whether an RRset stands in the response under this owner name.
-    pub(super) fn holds(&self, owner: &[u8], rrset: &Rrset) -> bool {
+    pub(super) fn holds(&self, owner: &[u8], rrset: Rrset<'_>) -> bool {
         self.placed.iter().any(|placed| {
-            std::ptr::eq(placed.rrset, rrset) && name_at_equals(self.bytes, placed.owner_at.into(), owner, Case::Any)
+            std::ptr::eq(placed.rrset.as_wire(), rrset.as_wire())
+                && name_at_equals(self.bytes, placed.owner_at.into(), owner, Case::Any)
         })
     }
 
@@ -351,9 +353,12 @@ impl Message<'_, '_> {
 }
 
 /// The TTL of a record; an RRSIG has that of the RRset it covers (RFC 4034 §3).
-pub(super) fn ttl_of(node: &Node, rrset: &Rrset, rdata: &[u8]) -> u32 {
+pub(super) fn ttl_of(mut rrsets: Rrsets<'_>, rrset: Rrset<'_>, rdata: &[u8]) -> u32 {
     let covered = match (rrset.rtype, rdata) {
-        (RecordType::RRSIG, [t0, t1, ..]) => node.get(RecordType(u16::from_be_bytes([*t0, *t1]))),
+        (RecordType::RRSIG, [t0, t1, ..]) => {
+            let covered = RecordType(u16::from_be_bytes([*t0, *t1]));
+            rrsets.find(|rrset| rrset.rtype == covered)
+        }
         _ => None,
     };
     covered.unwrap_or(rrset).ttl

@@ -42,7 +42,7 @@ pub(super) fn has(zone: &Zone, name: &[u8]) -> bool {
 }
 
 /// The NSEC3 owner at or before the hash of a name, and whether it is at it.
-fn at_or_before<'z>(zone: &'z Zone, name: &[u8]) -> Option<(&'z Name, &'z Node, bool)> {
+fn at_or_before<'z>(zone: &'z Zone, name: &[u8]) -> Option<(&'z Name, Node<'z>, bool)> {
     let (hashed, length) = hashed_owner(zone, name)?;
     let (owner, node) = zone.nsec3_at_or_before(&hashed[..length])?;
     Some((owner, node, owner.as_wire() == &hashed[..length]))

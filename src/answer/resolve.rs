@@ -131,7 +131,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     fn at_node(
         &mut self,
         zone: &'z Zone,
-        node: &'z Node,
+        node: Node<'z>,
         name: &mut NameBuf,
         encloser: Option<usize>,
     ) -> Result<Step, Full> {
@@ -161,10 +161,10 @@ impl<'z> Resolution<'_, 'z, '_> {
 
     /// One RRset of a node for ANY, the first that is not DNSSEC's own: an answer that is true and stays small (RFC 8482
     /// §4.1). Whether there was one.
-    fn any(&mut self, zone: &'z Zone, node: &'z Node, name: &NameBuf) -> Result<bool, Full> {
+    fn any(&mut self, zone: &'z Zone, node: Node<'z>, name: &NameBuf) -> Result<bool, Full> {
         let of_dnssec = |rtype| matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3);
-        let ordinary = node.rrsets().iter().find(|rrset| !of_dnssec(rrset.rtype));
-        let Some(rrset) = ordinary.or(node.rrsets().first()) else { return Ok(false) };
+        let ordinary = node.rrsets().find(|rrset| !of_dnssec(rrset.rtype));
+        let Some(rrset) = ordinary.or(node.rrsets().next()) else { return Ok(false) };
         self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
         Ok(true)
     }
@@ -194,7 +194,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     }
 
     /// A referral: not authoritative, unless an alias in front of it was.
-    fn refer(&mut self, zone: &'z Zone, node: &'z Node, cut: &[u8]) -> Result<Step, Full> {
+    fn refer(&mut self, zone: &'z Zone, node: Node<'z>, cut: &[u8]) -> Result<Step, Full> {
         if let Some(ns) = node.get(RecordType::NS) {
             self.message.push(Section::Authority, cut, Source::new(zone, node, ns))?;
             match node.get(RecordType::DS).filter(|_| self.message.signatures()) {
@@ -213,7 +213,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     fn substitute(
         &mut self,
         zone: &'z Zone,
-        node: &'z Node,
+        node: Node<'z>,
         name: &mut NameBuf,
         owner: usize,
         hop: usize,

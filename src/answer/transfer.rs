@@ -8,10 +8,13 @@ use super::interface::{Context, Server, Transport};
 use super::message::{Full, Message, Section, Source, ttl_of};
 use super::query::{Header, Query, Question};
 use super::rcode::Rcode;
-use crate::zone::{Class, Name, RecordType, Zone, ZoneSet, serial_gt};
+use crate::zone::{Block, Class, RecordType, Zone, ZoneSet, serial_gt};
 
 /// A message is closed once it is this long: compression pointers reach no further than 16 KiB (RFC 1035 §4.1.4).
 const MESSAGE_TARGET: usize = 16 * 1024;
+/// Up to how many names a zone is sent in canonical order, which people like to read and nobody needs. Sorting millions
+/// would keep the client waiting for the first of them.
+const MAX_SORTED: usize = 100_000;
 /// The largest message on a stream.
 const MESSAGE_LIMIT: usize = u16::MAX as usize;
 
@@ -25,8 +28,8 @@ pub struct Transfer {
     server: Server,
     cookie: Option<ResponseCookie>,
     transport: Transport,
-    /// Every owner in canonical order, the apex first.
-    owners: Vec<Name>,
+    /// Every node; in canonical order, the apex first, unless there are very many.
+    owners: Vec<Block>,
     next: Position,
     first_message: bool,
 }
@@ -69,9 +72,8 @@ pub(super) fn begin(zones: &ZoneSet, query: &Query<'_>, context: &Context<'_>) -
     if query.question.rtype == RecordType::IXFR && !is_behind(query.known_serial?, zone) {
         return None;
     }
-    let mut owners: Vec<Name> =
-        zone.iter().filter(|(_, node)| !node.rrsets().is_empty()).map(|(n, _)| n.clone()).collect();
-    owners.sort_unstable();
+    let nodes = if zone.name_count() > MAX_SORTED { zone.iter().collect() } else { zone.sorted() };
+    let owners = nodes.into_iter().map(|node| node.block().clone()).collect();
     Some(Transfer {
         zone: zone.clone(),
         header: query.header,
@@ -155,23 +157,22 @@ impl Transfer {
 }
 
 /// Writes what stands at a position and returns the next one.
-fn send(zone: &Zone, owners: &[Name], position: Position, message: &mut Message<'_, '_>) -> Result<Position, Full> {
+fn send(zone: &Zone, owners: &[Block], position: Position, message: &mut Message<'_, '_>) -> Result<Position, Full> {
     match position {
         Position::FirstSoa => {
             send_soa(zone, message)?;
             Ok(Position::Record { owner: 0, rrset: 0, offset: 0 })
         }
         Position::Record { owner, rrset, offset } => {
-            let Some(name) = owners.get(owner) else { return Ok(Position::LastSoa) };
-            let node = zone.get(name.as_wire()).expect("the owners were taken from this zone");
-            let Some(records) = node.rrsets().get(rrset) else {
+            let Some(block) = owners.get(owner) else { return Ok(Position::LastSoa) };
+            let Some(records) = block.rrsets().nth(rrset) else {
                 return Ok(Position::Record { owner: owner + 1, rrset: 0, offset: 0 });
             };
             let Some(rdata) = records.rdata_at(offset).filter(|_| records.rtype != RecordType::SOA) else {
                 return Ok(Position::Record { owner, rrset: rrset + 1, offset: 0 });
             };
-            let record = (records.rtype, ttl_of(node, records, rdata), rdata);
-            message.push_records(Section::Answer, name.as_wire(), [record])?;
+            let record = (records.rtype, ttl_of(block.rrsets(), records, rdata), rdata);
+            message.push_records(Section::Answer, block.owner(), [record])?;
             Ok(Position::Record { owner, rrset, offset: offset + 2 + rdata.len() })
         }
         Position::LastSoa | Position::End => {

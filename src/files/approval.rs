@@ -94,19 +94,19 @@ impl ZoneFiles {
 
     /// The zone in the last text that was taken over, with its comments; or else written anew.
     fn compose_restored(&self, origin: &Name, path: &Path, zone: &Zone) -> io::Result<Composed> {
-        let (target, marker) = (zone.to_content(), marker_of(zone));
+        let marker = marker_of(zone);
         if let Some(text) = self.bases.text(origin) {
             let name = path.to_string_lossy().into_owned();
             let reading = read::assemble(path, origin, &Texts::from([(name.clone(), text.clone())]));
             if let Ok(read::Reading { parsed: Ok(file), .. }) = reading {
-                let mut composed = compose(path, &file, &target, marker)?;
+                let mut composed = compose(path, &file, zone, marker)?;
                 composed.texts.entry(name).or_insert(text);
                 return Ok(composed);
             }
         }
         match read::read(path, origin) {
-            Ok(read::Reading { parsed: Ok(file), .. }) => compose(path, &file, &target, marker),
-            _ => fresh(path, &target, marker),
+            Ok(read::Reading { parsed: Ok(file), .. }) => compose(path, &file, zone, marker),
+            _ => fresh(path, zone, marker),
         }
     }
 }

@@ -4,14 +4,16 @@
 //! One directory for each zone in the data directory, one file for each version. Losing one costs a merge, no data, so
 //! a base that cannot be read is treated as if it had never been kept.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use crate::codec;
 use crate::master::Marker;
-use crate::zone::{Name, Record, Soa, ZoneContent};
+use crate::zone::{Block, Name, Soa, Zone};
 
 use super::{origin, write};
 
@@ -60,10 +62,10 @@ impl Bases {
     }
 
     /// What the file of a zone said last under a marker, or without one.
-    pub(super) fn get(&self, origin: &Name, marker: Option<Marker>) -> Option<ZoneContent> {
+    pub(super) fn get(&self, origin: &Name, marker: Option<Marker>) -> Option<Zone> {
         let path = self.path(origin, marker);
         let bytes = fs::read(&path).ok()?;
-        let content = decode(&bytes).filter(|content| content.origin == *origin);
+        let content = decode(&bytes).filter(|zone| zone.origin() == origin);
         if content.is_none() {
             tracing::warn!(path = %path.display(), "a base is damaged and not used");
         }
@@ -71,10 +73,14 @@ impl Bases {
     }
 
     /// Keeps what the file of a zone says under a marker, or without one.
-    pub(super) fn put(&self, marker: Option<Marker>, content: &ZoneContent) -> io::Result<()> {
-        let directory = self.directory(&content.origin);
+    pub(super) fn put(&self, marker: Option<Marker>, zone: &Zone) -> io::Result<()> {
+        let directory = self.directory(zone.origin());
+        let (path, bytes) = (self.path(zone.origin(), marker), encode(zone));
+        if starts_with(&path, &bytes[..CHECKSUM]) {
+            return Ok(());
+        }
         fs::create_dir_all(&directory)?;
-        write::replace(&self.path(&content.origin, marker), &encode(content))?;
+        write::replace(&path, &bytes)?;
         self.prune(&directory)
     }
 
@@ -141,19 +147,39 @@ impl Bases {
     }
 }
 
-fn encode(content: &ZoneContent) -> Vec<u8> {
-    let records: Vec<Record> = content.records().collect();
-    seal(lz4_flex::compress_prepend_size(&codec::encode(&(&content.origin, &content.soa, records))))
+/// All that a zone says.
+fn encode(zone: &Zone) -> Vec<u8> {
+    let mut nodes = Vec::with_capacity(zone.size() + zone.size() / 8);
+    for node in zone.iter() {
+        // What the replica keeps beside the records is none of a base's.
+        let block = Block::new(node.owner(), &node.rrsets().collect::<Vec<_>>(), b"");
+        nodes.extend_from_slice(&(block.as_bytes().len() as u32).to_be_bytes());
+        nodes.extend_from_slice(block.as_bytes());
+    }
+    seal(lz4_flex::compress_prepend_size(&codec::encode(&(zone.origin(), zone.soa(), Nodes(nodes)))))
 }
 
-fn decode(bytes: &[u8]) -> Option<ZoneContent> {
-    let (origin, soa, records): (Name, Soa, Vec<Record>) =
+fn decode(bytes: &[u8]) -> Option<Zone> {
+    let (origin, soa, Nodes(nodes)): (Name, Soa, Nodes) =
         codec::decode_own(&lz4_flex::decompress_size_prepended(open(bytes)?).ok()?).ok()?;
-    let mut content = ZoneContent::new(origin, soa);
-    for record in records {
-        content.add(record);
+    let (mut rest, mut blocks) = (&nodes[..], Vec::new());
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let (block, tail) = tail.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        blocks.push(Block::from_bytes(block).ok()?);
+        rest = tail;
     }
-    Some(content)
+    let serial = soa.serial.into();
+    Some(Zone::from_blocks(origin, soa, serial, blocks))
+}
+
+/// Nodes one after another, each behind its length in four bytes.
+#[derive(Serialize, Deserialize)]
+struct Nodes(#[serde(with = "codec::bytes")] Vec<u8>);
+
+/// Whether a file starts with these bytes.
+fn starts_with(path: &Path, bytes: &[u8]) -> bool {
+    let mut first = vec![0; bytes.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == bytes
 }
 
 /// Puts a checksum before the bytes.
@@ -176,9 +202,9 @@ fn checksum(packed: &[u8]) -> [u8; CHECKSUM] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::Rdata;
+    use crate::zone::{Rdata, Record, ZoneContent};
 
-    fn content(serial: u32) -> ZoneContent {
+    fn content(serial: u32) -> Zone {
         let root = Rdata::new([0u8].as_slice());
         let (mname, rname) = (root.clone(), root);
         let soa = Soa { ttl: 60, mname, rname, serial, refresh: 1, retry: 1, expire: 1, minimum: 1 };
@@ -189,7 +215,7 @@ mod tests {
             ttl: 5,
             rdata: Rdata::new([192, 0, 2, 1].as_slice()),
         });
-        content
+        Zone::from_content(&content)
     }
 
     fn marker(serial: u32) -> Option<Marker> {
@@ -200,7 +226,7 @@ mod tests {
     fn a_base_is_what_was_kept_under_its_marker() {
         let directory = tempfile::tempdir().expect("a directory");
         let bases = Bases::open(directory.path().join("bases")).expect("bases");
-        let origin = content(1).origin;
+        let origin = content(1).origin().clone();
         assert!(bases.is_empty() && !bases.knows(&origin));
         bases.put(marker(1), &content(1)).expect("room");
         bases.put(None, &content(2)).expect("room");
@@ -219,7 +245,7 @@ mod tests {
         for serial in 1..=50 {
             bases.put(marker(serial), &content(serial)).expect("room");
         }
-        let origin = content(1).origin;
+        let origin = content(1).origin().clone();
         assert!(bases.get(&origin, marker(50)).is_some() && bases.get(&origin, None).is_some());
         assert_eq!((1..=50).filter(|&serial| bases.get(&origin, marker(serial)).is_some()).count(), KEEP_VERSIONS);
     }
@@ -228,7 +254,7 @@ mod tests {
     fn a_damaged_base_is_none() {
         let directory = tempfile::tempdir().expect("a directory");
         let bases = Bases::open(directory.path().to_owned()).expect("bases");
-        let origin = content(1).origin;
+        let origin = content(1).origin().clone();
         bases.put(marker(1), &content(1)).expect("room");
         let path = bases.path(&origin, marker(1));
         let mut bytes = fs::read(&path).expect("the base");

@@ -15,7 +15,7 @@ use super::watcher::Kind;
 use super::{FilesError, origin, scan, write};
 use crate::metrics::Metrics;
 use crate::node::Command;
-use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
+use crate::zone::{Name, Zone, ZoneSet};
 
 /// After a file was closed or renamed: for the other steps of an editor's save to follow.
 pub(super) const QUIET: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ pub struct ZoneFiles {
     pub(super) held: HeldFiles,
     pub(super) metrics: Arc<Metrics>,
     /// What was offered to the node at start.
-    pub(super) offered: BTreeMap<Name, ZoneContent>,
+    pub(super) offered: BTreeMap<Name, Zone>,
     /// The zones as they are published.
     pub(super) zones: Arc<ZoneSet>,
     /// Replicated zones published so far: one that vanishes from the set was deleted.
@@ -73,7 +73,7 @@ impl ZoneFiles {
         zones_dir: &Path,
         data_dir: &Path,
         metrics: Arc<Metrics>,
-    ) -> Result<(ZoneFiles, Vec<ZoneContent>), FilesError> {
+    ) -> Result<(ZoneFiles, Vec<Zone>), FilesError> {
         let bases_dir = data_dir.join("bases");
         let bases = Bases::open(bases_dir.clone()).map_err(|source| FilesError::Bases { path: bases_dir, source })?;
         let unusable = |source| FilesError::Directory { path: zones_dir.to_owned(), source };
@@ -101,7 +101,7 @@ impl ZoneFiles {
         files.rescan(Duration::ZERO);
         files.end_exchanges();
         let offer = files.read_offer();
-        files.offered = offer.iter().map(|content| (content.origin.clone(), content.clone())).collect();
+        files.offered = offer.iter().map(|content| (content.origin().clone(), content.clone())).collect();
         Ok((files, offer))
     }
 
@@ -112,7 +112,7 @@ impl ZoneFiles {
             let Some(text) = write::swapped_out(&entry.path) else { continue };
             let texts = BTreeMap::from([(entry.path.to_string_lossy().into_owned(), text)]);
             let is_save = match assemble(&entry.path, origin, &texts).map(|reading| reading.parsed) {
-                Ok(Ok(file)) => self.bases.get(origin, file.marker()).is_some_and(|base| base != *file.content()),
+                Ok(Ok(file)) => self.bases.get(origin, file.marker()).is_some_and(|base| base != *file.zone()),
                 _ => true,
             };
             match write::end_exchange(&entry.path, is_save) {
@@ -129,13 +129,13 @@ impl ZoneFiles {
     }
 
     /// Reads every file once. One with errors is shown as held at once: there is no older version of it to serve.
-    fn read_offer(&mut self) -> Vec<ZoneContent> {
+    fn read_offer(&mut self) -> Vec<Zone> {
         let mut offer = Vec::new();
         let files: Vec<(Name, PathBuf)> =
             self.entries.iter().map(|(origin, entry)| (origin.clone(), entry.path.clone())).collect();
         for (origin, path) in files {
             match read(&path, &origin) {
-                Ok(Reading { parsed: Ok(file), .. }) => offer.push(file.content().clone()),
+                Ok(Reading { parsed: Ok(file), .. }) => offer.push(file.zone().clone()),
                 Ok(Reading { parsed: Err(diagnostics), .. }) => self.hold_errors(&origin, &path, diagnostics),
                 Err(Unread::Failed(error)) => self.hold_unreadable(&origin, &path, &error),
                 Err(Unread::Missing | Unread::Moving) => {}

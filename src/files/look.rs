@@ -12,7 +12,7 @@ use super::save::{Situation, Step};
 use super::{origin, write};
 use crate::account;
 use crate::master::{Diagnostic, Level, Marker};
-use crate::zone::{Name, ZoneContent};
+use crate::zone::{Name, Zone};
 
 impl ZoneFiles {
     /// Looks at a file that is due. Returns the command that it asks for, if any.
@@ -105,7 +105,7 @@ impl ZoneFiles {
         entry.accept(reading, file);
         entry.applied = entry.applied.max(serial);
         entry.compare = true;
-        self.keep_base(file.marker(), file.content());
+        self.keep_base(file.marker(), file.zone());
         self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
         self.offered.remove(origin);
         self.deferred.remove(origin);
@@ -115,12 +115,9 @@ impl ZoneFiles {
     }
 
     /// Keeps a base. Without one a later save is compared with the zone as it is served then.
-    pub(super) fn keep_base(&self, marker: Option<Marker>, content: &ZoneContent) {
-        if self.bases.get(&content.origin, marker).as_ref() == Some(content) {
-            return;
-        }
+    pub(super) fn keep_base(&self, marker: Option<Marker>, content: &Zone) {
         if let Err(error) = self.bases.put(marker, content) {
-            tracing::warn!(zone = %content.origin, %error, "cannot keep what a zone file said; an open editor may undo others' edits");
+            tracing::warn!(zone = %content.origin(), %error, "cannot keep what a zone file said; an open editor may undo others' edits");
         }
     }
 

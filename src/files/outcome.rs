@@ -3,7 +3,7 @@
 use super::directory::{Ask, RETRY, ZoneFiles};
 use super::held::Cause;
 use crate::node::{Applied, Command, CommandError, DirectEdit};
-use crate::zone::ZoneContent;
+use crate::zone::Zone;
 
 impl ZoneFiles {
     /// Draws the consequences of the node's answer.
@@ -59,7 +59,7 @@ fn changes(command: &Command) -> usize {
     match command {
         Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.changes.len(),
         Command::Create { content, .. } => content.record_count(),
-        Command::Import(contents) => contents.iter().map(ZoneContent::record_count).sum(),
+        Command::Import(contents) => contents.iter().map(Zone::record_count).sum(),
         Command::Delete { .. } | Command::Drop { .. } | Command::Remember { .. } => 0,
     }
 }

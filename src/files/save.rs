@@ -4,7 +4,7 @@ use super::held::Cause;
 use super::read::Hash;
 use crate::master::{Marker, ZoneFile};
 use crate::node::{Command, Edit, EditOrigin, Source};
-use crate::zone::{Change, Name, Zone, ZoneContent, serial_gt};
+use crate::zone::{Change, Zone, serial_gt};
 
 /// Zones with fewer records may lose any part in one save.
 const SMALL_ZONE: usize = 20;
@@ -22,13 +22,13 @@ pub(super) struct Situation<'a> {
     /// The state that a person approved.
     pub approved: Option<Hash>,
     /// What the file said last under the same marker.
-    pub base: Option<&'a ZoneContent>,
+    pub base: Option<&'a Zone>,
     /// Whether this node has taken over or written a file of the zone before.
     pub known: bool,
     /// The replicated zone, if there is one.
     pub served: Option<&'a Zone>,
     /// What this node offered of the zone when it started.
-    pub offered: Option<&'a ZoneContent>,
+    pub offered: Option<&'a Zone>,
     /// The file's name, for the zone's history.
     pub note: String,
     /// Whose file it is.
@@ -51,43 +51,42 @@ pub(super) enum Step {
 impl Situation<'_> {
     /// Decides.
     pub(super) fn step(&self) -> Step {
-        let origin = &self.file.content().origin;
+        let origin = self.file.zone().origin();
         match (self.base, self.served) {
             (Some(base), _) => self.edit(base, true),
             (None, Some(served)) => {
-                let content = served.to_content();
                 if self.file.marker() == marker_of(served) {
-                    return self.edit(&content, true);
+                    return self.edit(served, true);
                 }
                 if self.known {
                     tracing::warn!(
                         zone = %origin, file = %self.note,
                         "the file is of a version that this node does not remember: it is compared with the zone as it is served"
                     );
-                    return self.edit(&content, false);
+                    return self.edit(served, false);
                 }
                 match self.offered {
-                    Some(offered) if offered.diff(&content).is_empty() => self.edit(offered, true),
-                    _ if self.file.content().diff(&content).is_empty() => Step::Same,
+                    Some(offered) if offered.diff(served).is_empty() => self.edit(offered, true),
+                    _ if self.file.zone().diff(served).is_empty() => Step::Same,
                     _ => Step::KeepAside,
                 }
             }
             // The zone is not served yet, or not any more: the node knows.
             (None, None) if self.known => Step::Ask(self.command(Vec::new(), None)),
-            (None, None) => Step::Ask(Command::Create { content: self.file.content().clone(), source: self.source() }),
+            (None, None) => Step::Ask(Command::Create { content: self.file.zone().clone(), source: self.source() }),
         }
     }
 
     /// The way from the base to the file. If the base is the version that the person started from, another serial is
     /// one that the person wrote.
-    fn edit(&self, base: &ZoneContent, exact: bool) -> Step {
-        let content = self.file.content();
+    fn edit(&self, base: &Zone, exact: bool) -> Step {
+        let content = self.file.zone();
         let changes = base.diff(content);
         let serial = self.wanted_serial(base, exact);
-        let lost = records_lost(base, content);
+        let lost = base.records_lost(content);
         let records = base.record_count();
         if records >= SMALL_ZONE && lost * 100 > records * MOST_LOST_PERCENT && self.approved != Some(self.hash) {
-            let origin = &content.origin;
+            let origin = content.origin();
             let reason = format!(
                 "it lacks {lost} of the zone's {records} records, as if it had been cut short; if that is meant: \
                  `grapevine zone approve {origin}`, to restore the file: `grapevine zone reject {origin}`"
@@ -100,10 +99,10 @@ impl Situation<'_> {
         Step::Ask(self.command(changes, serial))
     }
 
-    fn wanted_serial(&self, base: &ZoneContent, exact: bool) -> Option<u32> {
-        let (wanted, before) = (self.file.content().soa.serial, base.soa.serial);
+    fn wanted_serial(&self, base: &Zone, exact: bool) -> Option<u32> {
+        let (wanted, before) = (self.file.zone().soa().serial, base.soa().serial);
         if wanted != before && !serial_gt(wanted, before) && exact {
-            let zone = &base.origin;
+            let zone = base.origin();
             tracing::warn!(
                 %zone, wanted, before,
                 "the file's serial was lowered; secondaries would stop transferring, so the serial goes on from where it was"
@@ -113,7 +112,7 @@ impl Situation<'_> {
     }
 
     fn command(&self, changes: Vec<Change>, serial: Option<u32>) -> Command {
-        let zone = self.file.content().origin.clone();
+        let zone = self.file.zone().origin().clone();
         Command::Edit(Edit { zone, changes, serial, source: self.source() })
     }
 
@@ -131,10 +130,4 @@ pub(super) fn marker_of(zone: &Zone) -> Option<Marker> {
 /// the catalog.
 pub(super) fn is_replicated(zone: &Zone) -> bool {
     zone.version() != [0; 8] && !zone.is_hidden()
-}
-
-/// How many records are gone from their RRsets. One record in the place of another is a change, no loss.
-fn records_lost(base: &ZoneContent, content: &ZoneContent) -> usize {
-    let now = |key: &(Name, crate::zone::RecordType)| content.rrsets.get(key).map_or(0, |rrset| rrset.rdatas.len());
-    base.rrsets.iter().map(|(key, rrset)| rrset.rdatas.len().saturating_sub(now(key))).sum()
 }

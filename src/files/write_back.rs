@@ -12,7 +12,7 @@ use super::read::{Reading, Unread, assemble, read};
 use super::save::{is_replicated, marker_of};
 use super::{origin, write};
 use crate::master::{Marker, ZoneFile, render};
-use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
+use crate::zone::{Name, Zone, ZoneSet};
 
 /// Texts by the names of their files.
 pub(super) type Texts = BTreeMap<String, Vec<u8>>;
@@ -97,12 +97,11 @@ impl ZoneFiles {
             Err(Unread::Failed(error)) => return self.cannot_write(origin, &path, &error),
         };
         let Ok(file) = &reading.parsed else { return self.look_first(origin) };
-        let target = zone.to_content();
-        if *file.content() == target && file.marker() == marker_of(zone) {
+        if *file.zone() == *zone && file.marker() == marker_of(zone) {
             entry.compare = false;
             return;
         }
-        let composed = match compose(&path, file, &target, marker_of(zone)) {
+        let composed = match compose(&path, file, zone, marker_of(zone)) {
             Ok(composed) => composed,
             Err(error) => return self.cannot_write(origin, &path, &error),
         };
@@ -123,8 +122,7 @@ impl ZoneFiles {
 
     /// Makes the file of a zone that came from another node.
     fn write_new(&mut self, origin: &Name, path: &Path, zone: &Zone) {
-        let target = zone.to_content();
-        match fresh(path, &target, marker_of(zone)) {
+        match fresh(path, zone, marker_of(zone)) {
             Ok(composed) => self.store(origin, path, composed),
             Err(error) => self.cannot_write(origin, path, &error),
         }
@@ -135,7 +133,7 @@ impl ZoneFiles {
         let Composed { texts, before, reading, .. } = composed;
         let Ok(file) = &reading.parsed else { return };
         // Before the text that names it: a file must not bear a marker that this node does not know.
-        self.keep_base(file.marker(), file.content());
+        self.keep_base(file.marker(), file.zone());
         self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
         for source in reading.sources.iter().rev() {
             let Some(text) = texts.get(&source.name) else { continue };
@@ -152,7 +150,7 @@ impl ZoneFiles {
         self.unwritten.remove(origin);
         self.held.release(origin);
         self.metrics.files_written.inc();
-        tracing::debug!(zone = %origin, serial = file.content().soa.serial, "a zone file was written back");
+        tracing::debug!(zone = %origin, serial = file.zone().soa().serial, "a zone file was written back");
         // Takes the signatures of the files as they now are, and sees whether somebody saved meanwhile.
         self.look_again(origin, QUIET);
     }
@@ -167,12 +165,7 @@ impl ZoneFiles {
 }
 
 /// The texts that make a file say `target`: patched, or, should that not give the target, written anew.
-pub(super) fn compose(
-    path: &Path,
-    file: &ZoneFile,
-    target: &ZoneContent,
-    marker: Option<Marker>,
-) -> io::Result<Composed> {
+pub(super) fn compose(path: &Path, file: &ZoneFile, target: &Zone, marker: Option<Marker>) -> io::Result<Composed> {
     let texts: Texts = file.patch(target, marker).into_iter().collect();
     let before: Texts = file.sources().map(|(name, text)| (name.to_owned(), text.to_vec())).collect();
     let mut whole = before.clone();
@@ -187,7 +180,7 @@ pub(super) fn compose(
 }
 
 /// The text of a new file.
-pub(super) fn fresh(path: &Path, target: &ZoneContent, marker: Option<Marker>) -> io::Result<Composed> {
+pub(super) fn fresh(path: &Path, target: &Zone, marker: Option<Marker>) -> io::Result<Composed> {
     let texts = Texts::from([(path.to_string_lossy().into_owned(), render(target, marker))]);
     match proved(path, target, marker, texts.clone()) {
         Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, anew: true }),
@@ -197,8 +190,8 @@ pub(super) fn fresh(path: &Path, target: &ZoneContent, marker: Option<Marker>) -
 
 /// Reads the file as it will be; `None` if it would not say what it must. A file that says something else would be
 /// taken for a person's edit.
-fn proved(path: &Path, target: &ZoneContent, marker: Option<Marker>, texts: Texts) -> Option<Reading> {
-    let reading = assemble(path, &target.origin, &texts).ok()?;
+fn proved(path: &Path, target: &Zone, marker: Option<Marker>, texts: Texts) -> Option<Reading> {
+    let reading = assemble(path, target.origin(), &texts).ok()?;
     let file = reading.parsed.as_ref().ok()?;
-    (file.content() == target && file.marker() == marker).then_some(reading)
+    (file.zone() == target && file.marker() == marker).then_some(reading)
 }

@@ -23,7 +23,7 @@ use crate::node::{
     Severity, Ticket, View,
 };
 use crate::replica::Write;
-use crate::zone::{ZoneContent, ZoneSet};
+use crate::zone::{Zone, ZoneSet};
 
 /// How many commands may wait in the channel, and how many may be under way in the core. More have to wait outside.
 const MAX_COMMANDS: usize = 256;
@@ -126,7 +126,7 @@ pub struct Ports {
     /// Takes questions about what the core holds.
     pub questions: mpsc::Sender<SentQuestion>,
     /// Takes the zone files as read at start, once.
-    pub files: mpsc::Sender<Vec<ZoneContent>>,
+    pub files: mpsc::Sender<Vec<Zone>>,
     /// For the store: writes to keep, in order.
     pub writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
     /// From the store: what became of them. If it is dropped, the driver ends with an error.
@@ -167,7 +167,7 @@ pub struct Driver<C> {
     seeds: mpsc::Receiver<Vec<std::net::SocketAddr>>,
     commands: mpsc::Receiver<SentCommand>,
     questions: mpsc::Receiver<SentQuestion>,
-    files: mpsc::Receiver<Vec<ZoneContent>>,
+    files: mpsc::Receiver<Vec<Zone>>,
     writes: mpsc::Sender<(PersistId, Vec<Write>)>,
     written: mpsc::Receiver<(PersistId, Result<(), String>)>,
     zones: Arc<ArcSwap<ZoneSet>>,

@@ -1,13 +1,13 @@
 //! Checks of a zone as a whole. What two of `named-checkzone`, `nsd-checkzone` and Knot's zone check refuse is an error;
 //! what one of them refuses or points out is a warning.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::entry::EntryKind;
-use super::parser::{Parser, Place, RrsetMap};
+use super::parser::{Parser, Place};
 use super::splice::Line;
 use super::{Diagnostic, Level};
-use crate::zone::{Name, Rdata, RecordType, coexistence};
+use crate::zone::{Name, Node, Rdata, RecordType, Rrset, Zone, coexistence};
 
 /// Something about an RRset or one of its records.
 struct Finding {
@@ -19,25 +19,22 @@ struct Finding {
 }
 
 /// Adds what is found to the diagnostics.
-pub(super) fn check(parser: &mut Parser<'_>) {
+pub(super) fn check(parser: &mut Parser<'_>, zone: &Zone) {
     // After errors records are missing, and to say so a second time helps no one.
     let complete = parser.errors == 0;
     if complete && parser.soa.is_none() {
         let message = format!("the zone has no SOA; one is needed at its apex {}", parser.origin);
         report_at_start(parser, Level::Error, message);
     }
-    if complete && !parser.rrsets.contains_key(&(parser.origin.clone(), RecordType::NS)) {
+    if complete && zone.apex().get(RecordType::NS).is_none() {
         let message = format!("the zone has no NS at its apex {}", parser.origin);
         report_at_start(parser, Level::Error, message);
     }
-    let mut checks = Checks { origin: &parser.origin, rrsets: &parser.rrsets, found: Vec::new() };
-    checks.singletons();
-    checks.cname_beside_others();
-    checks.below_dname();
-    if complete {
-        checks.targets();
-        checks.digests();
+    let mut checks = Checks { zone, found: Vec::new() };
+    for node in zone.iter() {
+        checks.types_of(node, complete);
     }
+    checks.below_dname();
     let found = checks.found;
     if !found.is_empty() {
         locate(parser, found);
@@ -51,8 +48,7 @@ fn report_at_start(parser: &mut Parser<'_>, level: Level, message: String) {
 }
 
 struct Checks<'a> {
-    origin: &'a Name,
-    rrsets: &'a RrsetMap,
+    zone: &'a Zone,
     found: Vec<Finding>,
 }
 
@@ -67,115 +63,104 @@ enum Target {
 }
 
 impl Checks<'_> {
-    fn find(&mut self, key: &(Name, RecordType), rdata: Option<&Rdata>, level: Level, message: String) {
-        self.found.push(Finding { owner: key.0.clone(), rtype: key.1, rdata: rdata.cloned(), level, message });
+    fn find(&mut self, owner: Name, rtype: RecordType, rdata: Option<&[u8]>, level: Level, message: String) {
+        self.found.push(Finding { owner, rtype, rdata: rdata.map(Rdata::new), level, message });
     }
 
-    fn owners_of(&self, rtype: RecordType) -> HashSet<&Name> {
-        self.rrsets.keys().filter(|key| key.1 == rtype).map(|key| &key.0).collect()
+    /// Looks at those RRsets of a node that may not be as they are.
+    fn types_of(&mut self, node: Node<'_>, complete: bool) {
+        for rrset in node.rrsets() {
+            match rrset.rtype {
+                RecordType::CNAME => {
+                    self.singleton(node, rrset);
+                    self.cname_beside_others(node);
+                }
+                RecordType::DNAME => self.singleton(node, rrset),
+                RecordType::NS if complete => self.targets(node, rrset, 0),
+                RecordType::MX if complete => self.targets(node, rrset, 2),
+                RecordType::SRV if complete => self.targets(node, rrset, 6),
+                RecordType::DS | RecordType::CDS | RecordType::TA | RecordType::DLV if complete => {
+                    self.digests(node, rrset);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// One CNAME or DNAME a name (RFC 1034 §3.6.2, RFC 6672 §2.4).
-    fn singletons(&mut self) {
-        for (key, rrset) in self.rrsets {
-            if let Some(message) = coexistence::too_many(&key.0, key.1, rrset.rdatas.len()) {
-                self.find(key, None, Level::Error, message);
-            }
+    fn singleton(&mut self, node: Node<'_>, rrset: Rrset<'_>) {
+        let owner = node.name();
+        if let Some(message) = coexistence::too_many(&owner, rrset.rtype, rrset.count()) {
+            self.find(owner, rrset.rtype, None, Level::Error, message);
         }
     }
 
     /// A CNAME stands alone (RFC 1034 §3.6.2, RFC 2181 §10.1).
-    fn cname_beside_others(&mut self) {
-        let mut types: BTreeMap<&Name, Vec<RecordType>> = BTreeMap::new();
-        let aliases = self.owners_of(RecordType::CNAME);
-        if aliases.is_empty() {
-            return;
-        }
-        for key in self.rrsets.keys().filter(|key| aliases.contains(&key.0)) {
-            types.entry(&key.0).or_default().push(key.1);
-        }
-        if aliases.contains(self.origin) {
-            types.entry(self.origin).or_default().push(RecordType::SOA);
-        }
-        for (owner, types) in types {
-            if let Some(message) = coexistence::beside_cname(owner, types) {
-                self.find(&(owner.clone(), RecordType::CNAME), None, Level::Error, message);
-            }
+    fn cname_beside_others(&mut self, node: Node<'_>) {
+        let (owner, types) = (node.name(), node.rrsets().map(|rrset| rrset.rtype));
+        if let Some(message) = coexistence::beside_cname(&owner, types) {
+            self.find(owner, RecordType::CNAME, None, Level::Error, message);
         }
     }
 
     /// Nothing exists below a DNAME (RFC 6672 §2.4) but hashed names, which are no names of the zone (RFC 5155 §7.2.8).
     fn below_dname(&mut self) {
-        let dnames = self.owners_of(RecordType::DNAME);
-        if dnames.is_empty() {
+        let zone = self.zone;
+        let has_dname =
+            |name: &Name| zone.get(name.as_wire()).is_some_and(|node| node.get(RecordType::DNAME).is_some());
+        if !zone.has_cuts() || zone.iter().all(|node| node.get(RecordType::DNAME).is_none()) {
             return;
         }
-        let mut found = Vec::new();
-        let hashed = self.owners_of(RecordType::NSEC3);
-        let of_hashed = |key: &(Name, RecordType)| {
-            matches!(key.1, RecordType::NSEC3 | RecordType::RRSIG) && hashed.contains(&key.0)
-        };
-        for key in self.rrsets.keys().filter(|key| !of_hashed(key)) {
-            let mut above = std::iter::successors(key.0.parent(), Name::parent);
-            if let Some(dname) = above.find(|name| dnames.contains(name)) {
-                found.push((key, coexistence::below_dname(&key.0, &dname)));
+        for node in zone.iter() {
+            let hashed = node.get(RecordType::NSEC3).is_some();
+            let of_hash = |rtype| hashed && matches!(rtype, RecordType::NSEC3 | RecordType::RRSIG);
+            let owner = node.name();
+            let Some(dname) = std::iter::successors(owner.parent(), Name::parent).find(has_dname) else { continue };
+            for rrset in node.rrsets().filter(|rrset| !of_hash(rrset.rtype)) {
+                let message = coexistence::below_dname(&owner, &dname);
+                self.find(owner.clone(), rrset.rtype, None, Level::Error, message);
             }
-        }
-        for (key, message) in found {
-            self.find(key, None, Level::Error, message);
         }
     }
 
     /// Name servers, mail exchangers and services are names with addresses, not aliases (RFC 2181 §10.3, RFC 2782).
-    fn targets(&mut self) {
-        let mut cuts = self.owners_of(RecordType::NS);
-        cuts.remove(self.origin);
-        let mut found = Vec::new();
-        for (key, rrset) in self.rrsets {
-            let name_at = match key.1 {
-                RecordType::NS => 0,
-                RecordType::MX => 2,
-                RecordType::SRV => 6,
-                _ => continue,
-            };
-            if key.1 == RecordType::NS && key.0.is_wildcard() {
-                let message = "a wildcard owns NS records, which delegate nothing".to_owned();
-                found.push((key, None, Level::Warning, message));
-            }
-            // Without a name server that has an address nobody finds the zone; elsewhere others may still be of use.
-            let is_apex_ns = key.1 == RecordType::NS && key.0 == *self.origin;
-            let level = if is_apex_ns { Level::Fault } else { Level::Warning };
-            for rdata in &rrset.rdatas {
-                let target = Name::from_valid_wire(&rdata.as_wire()[name_at..]);
-                let (level, what) = match self.target(&cuts, &target) {
-                    Target::Fine => continue,
-                    Target::Cname => (level, "is an alias (CNAME); name the host itself"),
-                    Target::NoAddress => (level, "has no A or AAAA in this zone"),
-                    Target::BelowDname => (level, "lies below a DNAME, so it cannot exist"),
-                    Target::NoGlue if key.1 != RecordType::NS => continue,
-                    Target::NoGlue => (Level::Warning, "needs glue: an A or AAAA record in this zone"),
-                };
-                let message = format!("{target}, to which {} of {} points, {what}", key.1, key.0);
-                found.push((key, Some(rdata), level, message));
-            }
+    fn targets(&mut self, node: Node<'_>, rrset: Rrset<'_>, name_at: usize) {
+        let (owner, rtype) = (node.name(), rrset.rtype);
+        if rtype == RecordType::NS && owner.is_wildcard() {
+            let message = "a wildcard owns NS records, which delegate nothing".to_owned();
+            self.find(owner.clone(), rtype, None, Level::Warning, message);
         }
-        for (key, rdata, level, message) in found {
-            self.find(key, rdata, level, message);
+        // Without a name server that has an address nobody finds the zone; elsewhere others may still be of use.
+        let is_apex_ns = rtype == RecordType::NS && owner == *self.zone.origin();
+        let level = if is_apex_ns { Level::Fault } else { Level::Warning };
+        for rdata in rrset.rdatas() {
+            let target = Name::from_valid_wire(&rdata[name_at..]);
+            let (level, what) = match self.target(&target) {
+                Target::Fine => continue,
+                Target::Cname => (level, "is an alias (CNAME); name the host itself"),
+                Target::NoAddress => (level, "has no A or AAAA in this zone"),
+                Target::BelowDname => (level, "lies below a DNAME, so it cannot exist"),
+                Target::NoGlue if rtype != RecordType::NS => continue,
+                Target::NoGlue => (Level::Warning, "needs glue: an A or AAAA record in this zone"),
+            };
+            let message = format!("{target}, to which {rtype} of {owner} points, {what}");
+            self.find(owner.clone(), rtype, Some(rdata), level, message);
         }
     }
 
-    fn target(&self, cuts: &HashSet<&Name>, target: &Name) -> Target {
-        if !target.is_at_or_below(self.origin) || target.is_root() {
+    fn target(&self, target: &Name) -> Target {
+        let origin = self.zone.origin();
+        if !target.is_at_or_below(origin) || target.is_root() {
             return Target::Fine;
         }
-        let has = |name: &Name, rtype| self.rrsets.contains_key(&(name.clone(), rtype));
+        let has = |name: &Name, rtype| self.zone.get(name.as_wire()).is_some_and(|node| node.get(rtype).is_some());
         let addresses = |name: &Name| has(name, RecordType::A) || has(name, RecordType::AAAA);
         if addresses(target) {
             return Target::Fine;
         }
-        let in_zone = |name: &Name| name.is_at_or_below(self.origin);
+        let in_zone = |name: &Name| name.is_at_or_below(origin);
         let mut upwards = std::iter::successors(Some(target.clone()), Name::parent).take_while(in_zone);
-        if upwards.any(|name| cuts.contains(&name)) {
+        if upwards.any(|name| name != *origin && has(&name, RecordType::NS)) {
             return Target::NoGlue;
         }
         if has(target, RecordType::CNAME) {
@@ -197,31 +182,20 @@ impl Checks<'_> {
     }
 
     /// Digests have the length of their algorithm (RFC 4034 §5.1, RFC 4509, RFC 6605). Only BIND refuses others in CDS.
-    fn digests(&mut self) {
-        let mut found = Vec::new();
-        for (key, rrset) in self
-            .rrsets
-            .iter()
-            .filter(|rrset| matches!(rrset.0.1, RecordType::DS | RecordType::CDS | RecordType::TA | RecordType::DLV))
-        {
-            for rdata in &rrset.rdatas {
-                let wire = rdata.as_wire();
-                let expected = match wire[3] {
-                    1 => 20,
-                    2 => 32,
-                    4 => 48,
-                    _ => continue,
-                };
-                if wire.len() != 4 + expected {
-                    let message =
-                        format!("the digest has {} bytes; of type {} it has {expected}", wire.len() - 4, wire[3]);
-                    found.push((key, rdata, message));
-                }
+    fn digests(&mut self, node: Node<'_>, rrset: Rrset<'_>) {
+        let level = if rrset.rtype == RecordType::CDS { Level::Warning } else { Level::Error };
+        for rdata in rrset.rdatas() {
+            let expected = match rdata[3] {
+                1 => 20,
+                2 => 32,
+                4 => 48,
+                _ => continue,
+            };
+            if rdata.len() != 4 + expected {
+                let message =
+                    format!("the digest has {} bytes; of type {} it has {expected}", rdata.len() - 4, rdata[3]);
+                self.find(node.name(), rrset.rtype, Some(rdata), level, message);
             }
-        }
-        for (key, rdata, message) in found {
-            let level = if key.1 == RecordType::CDS { Level::Warning } else { Level::Error };
-            self.find(key, Some(rdata), level, message);
         }
     }
 }
@@ -232,8 +206,7 @@ fn locate(parser: &mut Parser<'_>, found: Vec<Finding>) {
     for finding in found {
         open.entry((finding.owner.clone(), finding.rtype)).or_default().push(finding);
     }
-    let entries = std::mem::take(&mut parser.entries);
-    for entry in &entries {
+    for entry in &Parser::entries_of(&parser.sources, &parser.origin) {
         let mut here = |owner: &Name, rtype: RecordType, rdata: &Rdata| -> Vec<Finding> {
             let Some(findings) = open.get_mut(&(owner.clone(), rtype)) else { return Vec::new() };
             findings.extract_if(.., |finding| finding.rdata.as_ref().is_none_or(|wanted| wanted == rdata)).collect()
@@ -255,7 +228,6 @@ fn locate(parser: &mut Parser<'_>, found: Vec<Finding>) {
             parser.report(&place, (entry.start as usize, entry.line), at, finding.level, finding.message);
         }
     }
-    parser.entries = entries;
 }
 
 #[cfg(test)]

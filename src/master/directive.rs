@@ -82,13 +82,15 @@ impl Parser<'_> {
             },
         };
         self.sources[included].uses += 1;
-        let index = self.entries.len();
+        let index = self.entries.as_ref().map_or(0, Vec::len);
         let included = included as u32;
         self.push(place, extent, EntryKind::Include { origin: origin.clone(), included, end: 0 });
         self.read_source(included, origin, place.owner.clone());
-        let end = self.entries.len() as u32;
-        if let EntryKind::Include { end: of_include, .. } = &mut self.entries[index].kind {
-            *of_include = end;
+        if let Some(entries) = &mut self.entries {
+            let last = entries.len() as u32;
+            if let EntryKind::Include { end, .. } = &mut entries[index].kind {
+                *end = last;
+            }
         }
         self.push(place, extent, EntryKind::IncludeEnd);
         Ok(())

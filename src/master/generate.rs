@@ -77,7 +77,7 @@ impl Parser<'_> {
                 TextError::new(message).or_at(first.at)
             })?;
             let entry = (extent.start, extent.line);
-            match self.add(place, entry, owner.at, &owner_name, (header.rtype, ttl), &rdata) {
+            match self.add(place, entry, owner.at, &owner_name, (header.rtype, ttl), rdata.as_wire()) {
                 None => records.push((owner_name, rdata)),
                 Some(known) => repeats.push((owner_name, known)),
             }

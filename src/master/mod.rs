@@ -5,7 +5,6 @@
 //! asked of the caller, and nothing here touches a disk. What a type's rdata looks like comes from the table in
 //! [`crate::zone::rdata`]; unknown types are written as in RFC 3597.
 
-mod canonical_order;
 mod char_string;
 mod check;
 mod diagnostic;

@@ -1,23 +1,19 @@
 //! Reads the entries of a master file and of the files it includes (RFC 1035 §5.1).
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::entry::{Entry, EntryKind, RecordEntry, Source};
 use super::lexer::{BOM, Extent, Lexer, Token};
 use super::rdata::{self, TextError};
 use super::ttl::{MAX_TTL, TtlState, parse_ttl};
-use super::{Diagnostic, Level, Marker, ZoneFile, canonical_order, check};
-use crate::zone::rdata::canonical;
-use crate::zone::{Name, NameHasher, Rdata, RecordType, RrsetContent, Soa, ZoneContent};
+use super::{Diagnostic, Level, Marker, ZoneFile, check};
+use crate::zone::{Name, Rdata, RecordType, Soa, ZoneBuilder};
 
 /// How many errors are reported before reading stops, and how many warnings are kept: enough to repair a file by, and a
 /// bound for binary garbage.
 const MAX_REPORTED: usize = 1000;
-
-/// The RRsets read so far.
-pub(super) type RrsetMap = hashbrown::HashMap<(Name, RecordType), RrsetContent, BuildHasherDefault<NameHasher>>;
 
 /// The reading of one zone.
 pub(super) struct Parser<'i> {
@@ -27,11 +23,14 @@ pub(super) struct Parser<'i> {
     pub(super) sources: Vec<Source>,
     /// The sources being read, the innermost last.
     pub(super) open: Vec<u32>,
-    pub(super) entries: Vec<Entry>,
+    /// What each entry means, if that is wanted: of a large file it takes far more memory than the zone.
+    pub(super) entries: Option<Vec<Entry>>,
+    /// Where in the main file the entries lie that go over several lines.
+    long_entries: Vec<Range<usize>>,
     pub(super) ttl: TtlState,
     /// How many records `$GENERATE` made so far.
     pub(super) generated: usize,
-    pub(super) rrsets: RrsetMap,
+    pub(super) records: ZoneBuilder,
     pub(super) soa: Option<Soa>,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) errors: usize,
@@ -71,10 +70,11 @@ impl<'i> Parser<'i> {
             include,
             sources: Vec::new(),
             open: Vec::new(),
-            entries: Vec::new(),
+            entries: None,
+            long_entries: Vec::new(),
             ttl: TtlState::default(),
             generated: 0,
-            rrsets: RrsetMap::default(),
+            records: ZoneBuilder::default(),
             soa: None,
             diagnostics: Vec::new(),
             errors: 0,
@@ -83,27 +83,39 @@ impl<'i> Parser<'i> {
     }
 
     pub(super) fn run(mut self, path: &str, text: &[u8]) -> Result<ZoneFile, Vec<Diagnostic>> {
-        self.sources.push(Source { path: path.to_owned(), text: text.into(), uses: 1 });
-        let origin = self.origin.clone();
         if text.starts_with(BOM) {
             let message = "the file starts with a byte order mark; save it as UTF-8 without one".to_owned();
             self.keep(Diagnostic::new(path, text, (0, 1), 0, Level::Error, message));
         }
-        self.read_source(0, origin, Owner::None);
-        check::check(&mut self);
+        self.read(path, text);
+        let soa = self.soa.clone().unwrap_or_else(no_soa);
+        let zone = std::mem::take(&mut self.records).finish(self.origin.clone(), soa);
+        check::check(&mut self, &zone);
         // A comment between the parentheses of an entry goes with the entry, so it marks nothing.
-        let inside = |at: usize| self.entries.iter().any(|entry| entry.source == 0 && entry.range().contains(&at));
+        let inside = |at: usize| self.long_entries.iter().any(|range| range.contains(&at));
         let marker = Marker::find(&self.sources[0].text).filter(|(_, range)| !inside(range.start));
         let warnings = self.sorted();
-        let (Some(soa), 0) = (self.soa, self.errors) else { return Err(warnings) };
-        let rrsets = canonical_order::sorted(self.rrsets);
-        Ok(ZoneFile {
-            marker,
-            sources: self.sources,
-            entries: self.entries,
-            content: ZoneContent { origin: self.origin, soa, rrsets },
-            warnings,
-        })
+        if self.soa.is_none() || self.errors > 0 {
+            return Err(warnings);
+        }
+        Ok(ZoneFile::new(marker, self.sources, zone, warnings))
+    }
+
+    fn read(&mut self, path: &str, text: &[u8]) {
+        self.sources.push(Source { path: path.to_owned(), text: text.into(), uses: 1 });
+        self.read_source(0, self.origin.clone(), Owner::None);
+    }
+
+    /// What each entry of texts that have been read before means.
+    pub(super) fn entries_of(sources: &[Source], origin: &Name) -> Vec<Entry> {
+        let mut include = |path: &str| -> Result<Vec<u8>, String> {
+            let known = sources.iter().find(|source| source.path == path);
+            known.map(|source| source.text.to_vec()).ok_or_else(|| "it could not be read before".to_owned())
+        };
+        let mut parser = Parser::new(origin.clone(), &mut include);
+        parser.entries = Some(Vec::new());
+        parser.read(&sources[0].path, &sources[0].text);
+        parser.entries.unwrap_or_default()
     }
 
     pub(super) fn read_source(&mut self, source: u32, origin: Name, owner: Owner) {
@@ -178,7 +190,7 @@ impl<'i> Parser<'i> {
                 let again = self.add_soa(&owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?;
                 again.then(|| rdata.clone())
             }
-            None => self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), &rdata),
+            None => self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), rdata.as_wire()),
         };
         let (owner_stated, ttl_stated) = (!extent.indented, header.ttl.is_some());
         let kind = EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
@@ -244,19 +256,12 @@ impl<'i> Parser<'i> {
         at: usize,
         owner: &Name,
         (rtype, ttl): (RecordType, u32),
-        rdata: &Rdata,
+        rdata: &[u8],
     ) -> Option<Rdata> {
-        let rrset = self.rrsets.entry((owner.clone(), rtype)).or_default();
-        if rrset.rdatas.is_empty() {
-            rrset.ttl = ttl;
-        }
-        let prior = rrset.ttl;
-        let known = alike(rrset, rtype, rdata);
-        match &known {
-            None => drop(rrset.rdatas.insert(rdata.clone())),
-            Some(_) => {
-                self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time"))
-            }
+        let added = self.records.add(owner, rtype, ttl, rdata);
+        let (prior, known) = (added.ttl, added.repeats.map(Rdata::new));
+        if known.is_some() {
+            self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time"));
         }
         // Signatures keep the TTLs of what they sign, so theirs may differ (RFC 4034 §3).
         if prior != ttl && rtype != RecordType::RRSIG {
@@ -267,8 +272,13 @@ impl<'i> Parser<'i> {
     }
 
     pub(super) fn push(&mut self, place: &Place, extent: Extent, kind: EntryKind) {
-        let (start, end) = (extent.start as u32, extent.end as u32);
-        self.entries.push(Entry { source: place.source, start, end, line: extent.line, kind });
+        if place.source == 0 && place.text[extent.start..extent.end].trim_ascii_end().contains(&b'\n') {
+            self.long_entries.push(extent.start..extent.end);
+        }
+        if let Some(entries) = &mut self.entries {
+            let (start, end) = (extent.start as u32, extent.end as u32);
+            entries.push(Entry { source: place.source, start, end, line: extent.line, kind });
+        }
     }
 
     pub(super) fn report(&mut self, place: &Place, entry: (usize, u32), at: usize, level: Level, message: String) {
@@ -296,22 +306,11 @@ impl<'i> Parser<'i> {
     }
 }
 
-/// The rdata of an RRset that is the same as another: names compare without regard to case (RFC 4034 §6.2).
-fn alike(rrset: &RrsetContent, rtype: RecordType, rdata: &Rdata) -> Option<Rdata> {
-    if rrset.rdatas.contains(rdata) {
-        return Some(rdata.clone());
-    }
-    if rrset.rdatas.is_empty() || !may_spell_differently(rtype) {
-        return None;
-    }
-    let wire = canonical(rtype, rdata.as_wire());
-    rrset.rdatas.iter().find(|known| canonical(rtype, known.as_wire()) == wire).cloned()
-}
-
-/// Whether two spellings of one rdata of this type are possible: names in any case.
-fn may_spell_differently(rtype: RecordType) -> bool {
-    use crate::zone::rdata::{Field, shape};
-    shape(rtype).iter().any(|field| matches!(field, Field::CompressibleName | Field::Name))
+/// What stands for the SOA of a zone without one, so that it can be looked at. Such a zone is refused.
+fn no_soa() -> Soa {
+    let root = Rdata::new([0_u8].as_slice());
+    let (mname, rname) = (root.clone(), root);
+    Soa { ttl: 0, mname, rname, serial: 0, refresh: 0, retry: 0, expire: 0, minimum: 0 }
 }
 
 /// A name completed by the origin.

@@ -15,9 +15,9 @@ use super::name_text::name_text;
 use super::splice::{Edits, Line, line_end};
 use super::ttl::{MAX_TTL, TtlState};
 use super::{Marker, ZoneFile, lexer, rdata, record_to_text};
-use crate::zone::{Name, Rdata, Record, RecordType, Soa, ZoneContent};
+use crate::zone::{Name, Rdata, Record, RecordType, Soa, Zone};
 
-pub(super) fn patch(file: &ZoneFile, target: &ZoneContent, marker: Option<Marker>) -> Vec<(String, Vec<u8>)> {
+pub(super) fn patch(file: &ZoneFile, target: &Zone, marker: Option<Marker>) -> Vec<(String, Vec<u8>)> {
     let plan = Plan::new(file, target);
     let mut inlined = HashSet::new();
     // Each failed walk names one more `$INCLUDE` to write out in place, so there are at most as many as includes.
@@ -58,7 +58,7 @@ struct NotInPlace {
 
 struct Walk<'a> {
     file: &'a ZoneFile,
-    target: &'a ZoneContent,
+    target: &'a Zone,
     plan: &'a Plan,
     inlined: &'a HashSet<usize>,
     /// One for each source.
@@ -75,15 +75,15 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(file: &'a ZoneFile, target: &'a ZoneContent, plan: &'a Plan, inlined: &'a HashSet<usize>) -> Walk<'a> {
+    fn new(file: &'a ZoneFile, target: &'a Zone, plan: &'a Plan, inlined: &'a HashSet<usize>) -> Walk<'a> {
         let edits = file.sources.iter().map(|_| Edits::default()).collect();
-        let origin = file.content.origin.clone();
+        let origin = file.zone().origin().clone();
         let (owner, ttl, outer, shared, begun) = (None, TtlState::default(), Vec::new(), None, HashSet::new());
         Walk { file, target, plan, inlined, edits, origin, owner, ttl, outer, shared, begun }
     }
 
     fn run(mut self) -> Result<Vec<Edits>, NotInPlace> {
-        let entries = &self.file.entries;
+        let entries = self.file.entries();
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
             match &entry.kind {
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
         }
         let ttl = self.wanted_ttl(record);
         let state_owner = !record.owner_stated && self.owner.as_ref() != Some(&record.owner);
-        let minimum = (record.rtype == RecordType::SOA).then_some(self.target.soa.minimum);
+        let minimum = (record.rtype == RecordType::SOA).then_some(self.target.soa().minimum);
         let in_text = if record.ttl_stated { record.ttl } else { self.ttl.implied(minimum) };
         let state_ttl = in_text != ttl;
         if record.ttl_stated || state_ttl {
@@ -156,8 +156,8 @@ impl<'a> Walk<'a> {
     fn wanted_ttl(&mut self, record: &RecordEntry) -> u32 {
         if record.rtype == RecordType::SOA {
             // A repetition of the SOA may have another TTL, which counts for nothing and is none of an edit's business.
-            let stays = self.target.soa.ttl == self.file.content.soa.ttl;
-            return if stays { record.ttl } else { self.target.soa.ttl.min(MAX_TTL) };
+            let stays = self.target.soa().ttl == self.file.zone().soa().ttl;
+            return if stays { record.ttl } else { self.target.soa().ttl.min(MAX_TTL) };
         }
         self.wanted_ttl_of(&record.owner, record.rtype, record.ttl)
     }
@@ -249,7 +249,7 @@ impl<'a> Walk<'a> {
             match &entry.kind {
                 EntryKind::Record(record) if record.repeats.is_some() => {}
                 EntryKind::Record(record) if record.rtype == RecordType::SOA => {
-                    let soa = self.target.soa.clone();
+                    let soa = self.target.soa().clone();
                     write(self, &record.owner, record.rtype, soa.ttl.min(MAX_TTL), soa.to_rdata());
                 }
                 EntryKind::Record(record)
@@ -295,7 +295,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let source = &self.file.sources[0];
-        let model = self.file.entries.iter().rev().find_map(|entry| match &entry.kind {
+        let model = self.file.entries().iter().rev().find_map(|entry| match &entry.kind {
             EntryKind::Record(record)
                 if entry.source == 0 && record.owner_stated && record.rtype != RecordType::SOA =>
             {

@@ -1,24 +1,36 @@
 //! A master file held without loss: the texts, and what each line of them means.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::entry::{Entry, Source};
 use super::parser::Parser;
 use super::{Diagnostic, Marker, patch};
-use crate::zone::{Name, ZoneContent};
+use crate::zone::{Name, Zone, ZoneContent};
 
 /// A master file with everything it includes.
 #[derive(Clone, Debug)]
 pub struct ZoneFile {
     pub(super) sources: Vec<Source>,
-    pub(super) entries: Vec<Entry>,
-    pub(super) content: ZoneContent,
-    pub(super) warnings: Vec<Diagnostic>,
+    /// What each line means, made when it is first needed.
+    entries: OnceLock<Vec<Entry>>,
+    zone: Zone,
+    content: OnceLock<ZoneContent>,
+    warnings: Vec<Diagnostic>,
     /// The marker and where its line lies in the main file.
     pub(super) marker: Option<(Marker, Range<usize>)>,
 }
 
 impl ZoneFile {
+    pub(super) fn new(
+        marker: Option<(Marker, Range<usize>)>,
+        sources: Vec<Source>,
+        zone: Zone,
+        warnings: Vec<Diagnostic>,
+    ) -> ZoneFile {
+        ZoneFile { sources, entries: OnceLock::new(), zone, content: OnceLock::new(), warnings, marker }
+    }
+
     /// Reads the master file of the zone `origin`. `path` names the file in diagnostics; `include` is asked for the text
     /// of an included file by its path, which is resolved against the directory of the file that includes it.
     ///
@@ -33,8 +45,18 @@ impl ZoneFile {
     }
 
     /// What the file says.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// What the file says, as a value to work with. Of a large zone it takes far more time and memory than the zone.
     pub fn content(&self) -> &ZoneContent {
-        &self.content
+        self.content.get_or_init(|| self.zone.to_content())
+    }
+
+    /// What each line means, in the order in which the lines take effect.
+    pub(super) fn entries(&self) -> &[Entry] {
+        self.entries.get_or_init(|| Parser::entries_of(&self.sources, self.zone.origin()))
     }
 
     /// What is probably not as meant, though it can be loaded.
@@ -54,7 +76,7 @@ impl ZoneFile {
 
     /// The texts that have to change so that the file says `target` under `marker`; without a marker an existing one is
     /// taken out. Lines that need no change stay as they are, byte for byte.
-    pub fn patch(&self, target: &ZoneContent, marker: Option<Marker>) -> Vec<(String, Vec<u8>)> {
+    pub fn patch(&self, target: &Zone, marker: Option<Marker>) -> Vec<(String, Vec<u8>)> {
         patch::patch(self, target, marker)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::node::{Node, Timer};
 use super::{Command, Now, Severity};
 use crate::replica::check_content;
-use crate::zone::{Name, Zone, ZoneContent, ZoneSet};
+use crate::zone::{Name, Zone, ZoneSet};
 
 /// How often a node that has not synced yet looks whether it is on it to start the cluster.
 pub(super) const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(super) struct Bootstrap {
     joins: bool,
     done: bool,
     /// The zone files, from when they were read until they are imported or lost to the cluster's zones.
-    files: Option<Vec<ZoneContent>>,
+    files: Option<Vec<Zone>>,
     provisional: Arc<ZoneSet>,
     waited: Duration,
     complain_at: Duration,
@@ -54,11 +54,11 @@ impl Bootstrap {
 }
 
 impl Node {
-    pub(super) fn on_files(&mut self, files: Vec<ZoneContent>, now: Now) {
+    pub(super) fn on_files(&mut self, files: Vec<Zone>, now: Now) {
         if self.bootstrap.done {
             return;
         }
-        self.bootstrap.provisional = Arc::new(ZoneSet::new(files.iter().map(Arc::<Zone>::from)));
+        self.bootstrap.provisional = Arc::new(ZoneSet::new(files.iter().cloned().map(Arc::new)));
         self.bootstrap.files = Some(files);
         if self.bootstrap.joins {
             self.publish();
@@ -73,7 +73,7 @@ impl Node {
         self.bootstrap.done = true;
         self.facts.initialised = true;
         self.persist_facts();
-        let unknown: Vec<ZoneContent> = files.into_iter().filter(|content| self.may_import(content)).collect();
+        let unknown: Vec<Zone> = files.into_iter().filter(|content| self.may_import(content)).collect();
         if !unknown.is_empty() {
             self.enqueue(None, Command::Import(unknown), now);
         }
@@ -81,12 +81,12 @@ impl Node {
         self.publish();
     }
 
-    fn may_import(&mut self, content: &ZoneContent) -> bool {
+    fn may_import(&mut self, content: &Zone) -> bool {
         if let Err(error) = check_content(content) {
             self.report(Severity::Warn, format!("a zone file is not imported: {error}"));
             return false;
         }
-        self.is_unknown(&content.origin)
+        self.is_unknown(content.origin())
     }
 
     /// Whether the cluster never had a zone of this name. One that it deleted is known: an old file must not bring it

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::node::Node;
 use super::{Applied, Command, CommandError, DirectEdit, Edit, EditOrigin, Effect, Now, Source, Ticket};
 use crate::replica::{Batch, EditError, EditRequest, StageError, Staged, Wanted, catalog_name};
-use crate::zone::{Name, ZoneContent};
+use crate::zone::{Name, Zone};
 
 impl Command {
     /// The zone that the command concerns; of an import, which is a node's first command, the first one.
     pub fn zone(&self) -> Name {
         match self {
             Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => edit.zone.clone(),
-            Command::Create { content, .. } => content.origin.clone(),
-            Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin.clone()),
+            Command::Create { content, .. } => content.origin().clone(),
+            Command::Import(contents) => contents.first().map_or_else(catalog_name, |content| content.origin().clone()),
             Command::Delete { zone, .. } | Command::Drop { zone, .. } | Command::Remember { zone, .. } => zone.clone(),
         }
     }
@@ -39,7 +39,7 @@ struct Wish {
 #[derive(Default)]
 struct Sorted {
     edits: BTreeMap<Name, Vec<Wish>>,
-    creations: BTreeMap<Name, (Option<Ticket>, ZoneContent, Source)>,
+    creations: BTreeMap<Name, (Option<Ticket>, Zone, Source)>,
     /// An import or a deletion.
     catalog: Option<(Option<Ticket>, Command)>,
     held: VecDeque<(Option<Ticket>, Command)>,
@@ -145,7 +145,7 @@ impl Node {
         }
     }
 
-    fn stage_creations(&mut self, creations: BTreeMap<Name, (Option<Ticket>, ZoneContent, Source)>, now: Now) {
+    fn stage_creations(&mut self, creations: BTreeMap<Name, (Option<Ticket>, Zone, Source)>, now: Now) {
         let actor = self.actor();
         let (mut waiters, mut contents, mut common) = (Waiters::new(), Vec::new(), None);
         for (zone, (ticket, content, source)) in creations {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Source;
 use crate::replica::{IncarnationId, Write};
-use crate::zone::{Change, Name, ZoneContent, ZoneSet};
+use crate::zone::{Change, Name, Zone, ZoneSet};
 
 /// The clocks, read once by the shell for each event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub enum Event {
         result: Result<(), String>,
     },
     /// The zone files were read, at start and once: what this node has to offer to a cluster or to start one from.
-    Files(Vec<ZoneContent>),
+    Files(Vec<Zone>),
     /// The seeds' names were resolved again: gossip addresses to join by from now on.
     Seeds(Vec<SocketAddr>),
     /// The daemon is about to stop: say good-bye to the members.
@@ -170,12 +170,12 @@ pub enum Command {
     /// Make a zone of this content; its SOA's serial is the first serial.
     Create {
         /// The first content.
-        content: ZoneContent,
+        content: Zone,
         /// Whence it came.
         source: Source,
     },
     /// Make several zones at once, all or none: what a node brings into a cluster.
-    Import(Vec<ZoneContent>),
+    Import(Vec<Zone>),
     /// Note in the catalog that a deleted zone had come to this serial; the node itself asks for it.
     Remember {
         /// The zone's origin.

@@ -7,7 +7,7 @@ use super::sessions::{Session, Step};
 use super::transfers::Partial;
 use super::wire::{self, Request, Response};
 use super::{Effect, Now, RequestId, Severity};
-use crate::replica::{IncarnationId, Summary, ZoneState};
+use crate::replica::{IncarnationId, StateError, Summary};
 
 /// How many chunks of a state are taken in: some gigabytes.
 const MAX_CHUNKS: u32 = 1 << 14;
@@ -98,12 +98,16 @@ impl Node {
                 self.pull_next(peer, session, now);
             }
             (Step::Pull { incarnation, repair }, Response::State { transfer, chunks, first }) => {
-                let partial = Partial { transfer, count: chunks, got: vec![first] };
-                self.next_chunk(peer, session, incarnation, partial, repair, now);
+                match Partial::new(transfer, chunks, &first) {
+                    Ok(partial) => self.next_chunk(peer, session, incarnation, partial, repair, now),
+                    Err(error) => self.refuse_state(peer, &error, now),
+                }
             }
             (Step::Chunks { incarnation, mut partial, repair }, Response::Chunk(chunk)) => {
-                partial.got.push(chunk);
-                self.next_chunk(peer, session, incarnation, partial, repair, now);
+                match partial.state.push(&chunk) {
+                    Ok(()) => self.next_chunk(peer, session, incarnation, partial, repair, now),
+                    Err(error) => self.refuse_state(peer, &error, now),
+                }
             }
             // The state has changed since the peer began to send it, or the peer is another one: begin anew.
             (Step::Chunks { incarnation, repair: false, .. }, Response::Gone) => self.pull(peer, session, incarnation),
@@ -125,21 +129,23 @@ impl Node {
             let message = format!("member at {peer} offers a zone in {} chunks: too many", partial.count);
             return self.report_once(Severity::Error, message, now);
         }
-        if (partial.got.len() as u32) < partial.count {
-            let request = Request::Chunk { transfer: partial.transfer, index: partial.got.len() as u32 };
+        if partial.state.seen() < partial.count {
+            let request = Request::Chunk { transfer: partial.transfer, index: partial.state.seen() };
             return self.go_on(peer, session, Step::Chunks { incarnation, partial, repair }, request);
         }
-        match ZoneState::decode(partial.got.iter().map(Vec::as_slice)) {
+        match partial.state.finish() {
             Ok(state) => {
                 let changed = if repair { self.replica.repair(state) } else { self.replica.merge(state) };
                 self.on_changed(changed, Some(peer), now);
                 self.pull_next(peer, session, now);
             }
-            Err(error) => {
-                let message = format!("member at {peer} sent a zone that this node does not accept: {error}");
-                self.report_once(Severity::Error, message, now);
-            }
+            Err(error) => self.refuse_state(peer, &error, now),
         }
+    }
+
+    fn refuse_state(&mut self, peer: SocketAddr, error: &StateError, now: Now) {
+        let message = format!("member at {peer} sent a zone that this node does not accept: {error}");
+        self.report_once(Severity::Error, message, now);
     }
 
     fn pull(&mut self, peer: SocketAddr, session: Session, incarnation: IncarnationId) {

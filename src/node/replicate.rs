@@ -216,7 +216,7 @@ impl Node {
                 Some(zone) => self.transfers.offer(zone),
             },
             Request::Chunk { transfer, index } => match self.transfers.chunk(transfer, index) {
-                Some(chunk) => Response::Chunk(chunk.to_vec()),
+                Some(chunk) => Response::Chunk(chunk),
                 None => Response::Gone,
             },
         };

@@ -1,13 +1,14 @@
-//! Zone states on their way to peers that are too far behind: encoded once, kept until all chunks were asked for.
+//! Zone states on their way between nodes of which one is too far behind: kept as they were until all chunks were asked
+//! for, and taken in chunk by chunk.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::wire::Response;
-use crate::replica::{Digest, IncarnationId, ZoneReplica};
+use crate::replica::{Digest, IncarnationId, StateChunks, StateDecoder, StateError, ZoneReplica};
 
-/// How many encoded states are kept. A peer whose state is gone from here begins anew.
-const MAX_TRANSFERS: usize = 4;
+/// How many states are kept for peers. They share with the present state all that has not changed since. A peer whose
+/// state is gone from here begins anew.
+const MAX_TRANSFERS: usize = 16;
 
 /// How many interrupted transfers are remembered.
 const MAX_PARTIALS: usize = 4;
@@ -17,7 +18,16 @@ const MAX_PARTIALS: usize = 4;
 pub(super) struct Partial {
     pub(super) transfer: Digest,
     pub(super) count: u32,
-    pub(super) got: Vec<Vec<u8>>,
+    pub(super) state: StateDecoder,
+}
+
+impl Partial {
+    /// A state of so many chunks, of which the first is here.
+    pub(super) fn new(transfer: Digest, count: u32, first: &[u8]) -> Result<Partial, StateError> {
+        let mut partial = Partial { transfer, count, state: StateDecoder::default() };
+        partial.state.push(first)?;
+        Ok(partial)
+    }
 }
 
 /// Transfers to this node that were cut, to be resumed: the peer may still keep the state, and another peer may hold
@@ -42,12 +52,12 @@ impl Partials {
     }
 }
 
-/// The encoded states, the latest last.
+/// The states that peers are fetching, the one asked for last at the end.
 #[derive(Debug, Default)]
-pub(super) struct Transfers(VecDeque<(Digest, Vec<Arc<[u8]>>)>);
+pub(super) struct Transfers(VecDeque<(Digest, StateChunks)>);
 
 impl Transfers {
-    /// Offers a zone's present state, encoded now if it is not kept, and its first chunk.
+    /// Offers a zone's present state, and its first chunk.
     pub(super) fn offer(&mut self, zone: &ZoneReplica) -> Response {
         let (digest, version) = zone.fingerprint();
         let mut hasher = blake3::Hasher::new();
@@ -55,22 +65,26 @@ impl Transfers {
         hasher.update(&digest.0);
         hasher.update(&version);
         let id = Digest(*hasher.finalize().as_bytes().first_chunk().expect("32 bytes have 16"));
-        if self.chunks(id).is_none() {
+        if self.touch(id).is_none() {
             if self.0.len() == MAX_TRANSFERS {
                 self.0.pop_front();
             }
-            self.0.push_back((id, zone.state().encode()));
+            self.0.push_back((id, zone.state().chunks()));
         }
-        let chunks = self.chunks(id).expect("it was just put there");
-        Response::State { transfer: id, chunks: chunks.len() as u32, first: chunks[0].to_vec() }
+        let state = &self.0.back().expect("it was just put there").1;
+        let first = state.get(0).expect("a state has a chunk at least");
+        Response::State { transfer: id, chunks: state.count(), first }
     }
 
     /// One chunk of a kept state.
-    pub(super) fn chunk(&self, id: Digest, index: u32) -> Option<&Arc<[u8]>> {
-        self.chunks(id)?.get(index as usize)
+    pub(super) fn chunk(&mut self, id: Digest, index: u32) -> Option<Vec<u8>> {
+        self.touch(id)?.get(index)
     }
 
-    fn chunks(&self, id: Digest) -> Option<&Vec<Arc<[u8]>>> {
-        self.0.iter().find(|(kept, _)| *kept == id).map(|(_, chunks)| chunks)
+    fn touch(&mut self, id: Digest) -> Option<&StateChunks> {
+        let at = self.0.iter().position(|(kept, _)| *kept == id)?;
+        let kept = self.0.remove(at)?;
+        self.0.push_back(kept);
+        self.0.back().map(|(_, state)| state)
     }
 }

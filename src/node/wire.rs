@@ -15,7 +15,7 @@ pub(super) const MAX_RUMOUR: usize = 1000;
 
 /// The version of all messages between nodes. It rises when a node of an older version would misread one; nodes of
 /// different versions do not form a cluster, and say so.
-pub(super) const PROTOCOL: u8 = 2;
+pub(super) const PROTOCOL: u8 = 3;
 
 /// What follows in a datagram: the low bits of its first byte. The protocol's version is in the others.
 const MEMBERSHIP: u8 = 0;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::ZoneState;
 use super::{ActorId, IncarnationId};
-use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
+use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
 
 /// TTL of the catalog's records; nobody resolves them, so 0 as RFC 9432 §3 advises.
 const TTL: u32 = 0;
@@ -65,17 +65,18 @@ pub fn catalog_genesis() -> ZoneState {
     let mut content = ZoneContent::new(catalog_name(), soa);
     content.add(Record { owner: catalog_name(), rtype: RecordType::NS, ttl: TTL, rdata: invalid });
     content.add(Record { owner: below("version"), rtype: RecordType::TXT, ttl: TTL, rdata: txt(&["2"]) });
-    ZoneState::genesis(&content, 1, 1)
+    ZoneState::genesis(&Zone::from_content(&content), 1, 1)
 }
 
 impl Catalog {
     /// Reads the whole catalog.
     pub fn read(state: &ZoneState) -> Catalog {
         let mut catalog = Catalog::default();
-        for (owner, sets) in &state.owners {
-            for (rtype, set) in sets.iter() {
+        for block in state.live_blocks() {
+            let owner = Name::from_valid_wire(block.owner());
+            for (rtype, set) in state.live_in(block).iter() {
                 for record in &set.records {
-                    catalog.take_in(owner, rtype, &record.rdata);
+                    catalog.take_in(&owner, rtype, &record.rdata);
                 }
             }
         }

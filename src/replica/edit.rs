@@ -1,7 +1,8 @@
 //! From a wish to a batch: an edit against the current state, with what its author had seen.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
+use super::owner_state::RrsetState;
 use super::state::ZoneState;
 use super::{Batch, Dot, Hlc, SoaChange, Source, TtlWrite};
 use crate::zone::{Change, Name, RecordKey, RecordType, serial_gt, served_serial};
@@ -53,12 +54,13 @@ impl ZoneState {
             serial: 0,
             source: edit.source.bounded(),
         };
-        let (mut ttls, mut added) = (BTreeMap::new(), HashSet::new());
+        let mut wishes = Wishes::default();
         let resolved = if edit.by_steps { Some(self.resolve(edit.changes)?) } else { None };
         for change in resolved.as_deref().unwrap_or(edit.changes) {
-            self.prepare_change(change, &mut batch, &mut ttls, &mut added);
+            self.prepare_change(change, &mut batch, &mut wishes);
         }
-        self.prepare_ttls(&mut batch, ttls);
+        self.keep_apex_ns(&wishes)?;
+        self.prepare_ttls(&mut batch, wishes.rrsets);
         batch.floor = self.floor(edit.serial)?;
         batch.serial = batch.floor.unwrap_or(0).max(self.serial() + 1);
         let empty = batch.adds.is_empty()
@@ -70,38 +72,35 @@ impl ZoneState {
             return Ok(None);
         }
         batch.check().map_err(EditError::Invalid)?;
-        self.keep_apex_ns(&batch)?;
         Ok(Some(batch))
     }
 
-    fn prepare_change(
-        &self,
-        change: &Change,
-        batch: &mut Batch,
-        ttls: &mut BTreeMap<(Name, RecordType), Option<u32>>,
-        added: &mut HashSet<RecordKey>,
-    ) {
+    fn prepare_change(&self, change: &Change, batch: &mut Batch, wishes: &mut Wishes) {
         match change {
             Change::Add(record) => {
                 let key = record.key();
-                if self.stamps(&key).is_empty() && added.insert(key.clone()) {
-                    batch.adds.push(key);
-                    // Every add brings its RRset's TTL, so that a TTL is there however concurrent edits interleave.
-                    ttls.insert((record.owner.clone(), record.rtype), Some(record.ttl));
+                if self.stamps(&key).is_empty() {
+                    if wishes.added.insert(key.clone()) {
+                        // Every add brings its RRset's TTL, so that a TTL is there however concurrent edits interleave.
+                        let rrset = wishes.rrset(&record.owner, record.rtype);
+                        rrset.ttl = Some(record.ttl);
+                        rrset.gained += 1;
+                        batch.adds.push(key);
+                    }
                 } else if self.ttl_differs(&record.owner, record.rtype, record.ttl) {
-                    ttls.insert((record.owner.clone(), record.rtype), Some(record.ttl));
+                    wishes.rrset(&record.owner, record.rtype).ttl = Some(record.ttl);
                 }
             }
             Change::Remove(key) => {
                 let dots: Vec<Dot> = self.stamps(key).iter().map(|stamp| stamp.dot).collect();
-                if !dots.is_empty() {
+                if !dots.is_empty() && wishes.removed.insert(key.clone()) {
                     batch.removes.push((key.clone(), dots));
-                    ttls.entry((key.owner.clone(), key.rtype)).or_insert(None);
+                    wishes.rrset(&key.owner, key.rtype).lost += 1;
                 }
             }
             Change::Ttl { owner, rtype, ttl } => {
                 if self.ttl_differs(owner, *rtype, *ttl) {
-                    ttls.insert((owner.clone(), *rtype), Some(*ttl));
+                    wishes.rrset(owner, *rtype).ttl = Some(*ttl);
                 }
             }
             Change::Soa(soa) => batch.soa = self.soa.difference(soa),
@@ -114,24 +113,16 @@ impl ZoneState {
         self.rrset(owner, rtype).is_some_and(|rrset| !rrset.records.is_empty() && rrset.ttl() != Some(ttl))
     }
 
-    /// Turns wished TTLs into writes. `None` stands for an RRset that lost records: its TTL goes with its last one.
-    fn prepare_ttls(&self, batch: &mut Batch, ttls: BTreeMap<(Name, RecordType), Option<u32>>) {
-        for ((owner, rtype), ttl) in ttls {
+    /// Turns wished TTLs into writes. The TTL of an RRset that loses its last record goes with it.
+    fn prepare_ttls(&self, batch: &mut Batch, wishes: BTreeMap<(Name, RecordType), RrsetWish>) {
+        for ((owner, rtype), wish) in wishes {
             let set = self.rrset(&owner, rtype);
-            if ttl.is_none() && !self.empties(batch, &owner, rtype) {
+            if wish.ttl.is_none() && !wish.empties(set.as_ref()) {
                 continue;
             }
             let replaces = set.map(|set| set.ttls.iter().map(|(stamp, _)| stamp.dot).collect()).unwrap_or_default();
-            batch.ttls.push(TtlWrite { owner, rtype, ttl, replaces });
+            batch.ttls.push(TtlWrite { owner, rtype, ttl: wish.ttl, replaces });
         }
-    }
-
-    /// Whether the batch takes the last record of an RRset and adds none.
-    fn empties(&self, batch: &Batch, owner: &Name, rtype: RecordType) -> bool {
-        let same = |key: &&RecordKey| key.owner == *owner && key.rtype == rtype;
-        let gone: BTreeSet<_> = batch.removes.iter().map(|(key, _)| key).filter(same).map(|key| &key.rdata).collect();
-        let live = self.rrset(owner, rtype).map_or(0, |set| set.records.len());
-        gone.len() == live && !batch.adds.iter().any(|key| same(&key))
     }
 
     /// The floor that a serial written by a person sets: none if it is what is served anyway, or older.
@@ -147,12 +138,40 @@ impl ZoneState {
         Ok(None)
     }
 
-    fn keep_apex_ns(&self, batch: &Batch) -> Result<(), EditError> {
-        if self.empties(batch, &self.zone, RecordType::NS)
-            && batch.removes.iter().any(|(key, _)| key.owner == self.zone && key.rtype == RecordType::NS)
-        {
+    fn keep_apex_ns(&self, wishes: &Wishes) -> Result<(), EditError> {
+        let wish = wishes.rrsets.get(&(self.zone.clone(), RecordType::NS)).filter(|wish| wish.lost > 0);
+        if wish.is_some_and(|wish| wish.empties(self.rrset(&self.zone, RecordType::NS).as_ref())) {
             return Err(EditError::Invalid(format!("zone {} would lose its last NS record at the apex", self.zone)));
         }
         Ok(())
+    }
+}
+
+/// What an edit wishes so far.
+#[derive(Default)]
+struct Wishes {
+    added: HashSet<RecordKey>,
+    removed: HashSet<RecordKey>,
+    rrsets: BTreeMap<(Name, RecordType), RrsetWish>,
+}
+
+/// What an edit wishes of one RRset.
+#[derive(Default)]
+struct RrsetWish {
+    ttl: Option<u32>,
+    gained: usize,
+    lost: usize,
+}
+
+impl Wishes {
+    fn rrset(&mut self, owner: &Name, rtype: RecordType) -> &mut RrsetWish {
+        self.rrsets.entry((owner.clone(), rtype)).or_default()
+    }
+}
+
+impl RrsetWish {
+    /// Whether the RRset loses its last record and gains none.
+    fn empties(&self, set: Option<&RrsetState>) -> bool {
+        self.gained == 0 && self.lost == set.map_or(0, |set| set.records.len())
     }
 }

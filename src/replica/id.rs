@@ -83,6 +83,11 @@ impl IncarnationId {
         IncarnationId(id)
     }
 
+    /// The stamp of the first content, older than any edit.
+    pub(super) fn genesis_stamp(self) -> Stamp {
+        Stamp { hlc: Hlc(0), dot: Dot { actor: self.genesis_actor(), seq: 1 } }
+    }
+
     /// The author of the first batch of this incarnation: no node, but the content itself.
     pub fn genesis_actor(self) -> ActorId {
         let mut id = [0; 16];

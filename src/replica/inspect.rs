@@ -1,11 +1,8 @@
 //! What people ask of a zone's state beyond what is served: which edit a live record comes from, which live records are
 //! not served and what is served instead.
 
-use std::collections::BTreeSet;
-
 use super::history::Made;
-use super::owner_state::OwnerState;
-use super::state::LiveRecord;
+use super::owner_state::LiveRecord;
 use super::{Stamp, ZoneReplica};
 use crate::zone::{Name, Rdata, Record, RecordType};
 
@@ -48,21 +45,20 @@ impl ZoneReplica {
     /// The live records of one owner, or of all, in order; `None` if there are more than `limit`.
     pub fn standings(&self, owner: Option<&Name>, limit: usize) -> Option<Vec<Standing>> {
         let state = self.state();
-        let mut owners: Vec<&Name> = match owner {
-            Some(owner) => state.owners.keys().filter(|name| *name == owner).collect(),
+        let mut owners: Vec<Name> = match owner {
+            Some(owner) => vec![owner.clone()],
             None if state.record_count() > limit => return None,
-            None => state.owners.keys().collect(),
+            None => state.owners().collect(),
         };
         owners.sort_unstable();
-        let found: Vec<Standing> = owners.into_iter().flat_map(|owner| self.standings_at(owner)).collect();
+        let found: Vec<Standing> = owners.iter().flat_map(|owner| self.standings_at(owner)).collect();
         (found.len() <= limit).then_some(found)
     }
 
     /// Live records that are not served, at most so many, with what is served instead.
     pub fn shadowed_records(&self, limit: usize) -> Vec<Shadowed> {
         let mut found = Vec::new();
-        let hidden: BTreeSet<Name> = self.state().shadowed().into_iter().map(|(owner, ..)| owner).collect();
-        for owner in hidden {
+        for owner in self.state().shadowed_owners() {
             let all = self.standings_at(&owner);
             for standing in all.iter().filter(|standing| !standing.served) {
                 if found.len() == limit {
@@ -77,13 +73,13 @@ impl ZoneReplica {
 
     fn standings_at(&self, owner: &Name) -> Vec<Standing> {
         let state = self.state();
-        let served = state.project(owner).rrsets;
+        let served = state.served().get(owner.as_wire());
         let is_served = |rtype: RecordType, rdata: &Rdata| {
-            let set = served.iter().find(|set| set.rtype == rtype);
+            let set = served.and_then(|node| node.get(rtype));
             set.is_some_and(|set| set.rdatas().any(|served| served == rdata.as_wire()))
         };
         let mut found = Vec::new();
-        for (rtype, rrset) in state.owners.get(owner).into_iter().flat_map(OwnerState::iter) {
+        for (rtype, rrset) in state.live(owner).iter() {
             let ttl = rrset.ttl().unwrap_or_else(|| state.soa().minimum);
             found.extend(rrset.records.iter().map(|live| Standing {
                 record: Record { owner: owner.clone(), rtype, ttl, rdata: live.rdata.clone() },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActorId, Batch, HistoryEntry, HistoryHead, IncarnationId};
+use super::{ActorId, Batch, HistoryEntry, HistoryHead, IncarnationId, StateChunks};
 use crate::zone::Name;
 
 /// One write. Writes given together are kept together or not at all.
@@ -35,8 +35,8 @@ pub enum Write {
         incarnation: IncarnationId,
         /// How many journal entries the state contains.
         position: u64,
-        /// The encoded state, in order.
-        chunks: Vec<Arc<[u8]>>,
+        /// The state, to be encoded by whoever keeps it.
+        state: StateChunks,
         /// Journal entries before this position may be deleted.
         keep_from: u64,
     },

@@ -6,61 +6,59 @@
 use std::collections::BTreeMap;
 
 use super::Stamp;
-use super::owner_state::OwnerState;
-use super::state::{LiveRecord, RrsetState, ZoneState};
-use crate::zone::{Name, Rdata, RecordType, Rrset, rdata};
+use super::owner_state::{LiveRecord, OwnerState, RrsetState};
+use super::state::ZoneState;
+use crate::zone::{Name, Rdata, RecordType, RrsetBuf, Soa, rdata};
+
+/// The TTL of an RRset of which no write of a TTL is known. There is none, unless a peer made it up.
+const NO_TTL: u32 = 0;
 
 /// What one owner serves.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Projected {
-    pub(super) rrsets: Vec<Rrset>,
+    pub(super) rrsets: Vec<RrsetBuf>,
     /// Live records that are not served.
     pub(super) shadowed: usize,
 }
 
-impl ZoneState {
-    /// What `owner` serves, the SOA apart.
-    pub(super) fn project(&self, owner: &Name) -> Projected {
-        let none = OwnerState::default();
-        let live = self.owners.get(owner).unwrap_or(&none);
-        let apex = *owner == self.zone;
-        let cname_rules = !apex && cname_is_newest(live);
-        let mut projected = Projected::default();
-        for (rtype, rrset) in live.iter() {
-            let ruled_out = match rtype {
-                RecordType::CNAME => !cname_rules,
-                _ => cname_rules && !rtype.may_accompany_cname(),
-            };
-            let served = if ruled_out { Vec::new() } else { served_records(rtype, rrset) };
-            projected.shadowed += rrset.records.len() - served.len();
-            if !served.is_empty() {
-                let ttl = rrset.ttl().unwrap_or_else(|| self.soa().minimum);
-                projected.rrsets.push(Rrset::new(rtype, ttl, served));
-            }
+/// What is served of what is live at an owner, the SOA apart; `apex` is the zone's SOA if the owner is its apex.
+pub(super) fn project(live: &OwnerState, apex: Option<&Soa>) -> Projected {
+    let cname_rules = apex.is_none() && cname_is_newest(live);
+    let (mut projected, mut has_ns) = (Projected::default(), false);
+    for (rtype, rrset) in live.iter() {
+        let ruled_out = match rtype {
+            RecordType::CNAME => !cname_rules,
+            _ => cname_rules && !rtype.may_accompany_cname(),
+        };
+        let served = if ruled_out { Vec::new() } else { served_records(rtype, rrset) };
+        projected.shadowed += rrset.records.len() - served.len();
+        if !served.is_empty() {
+            has_ns |= rtype == RecordType::NS;
+            projected.rrsets.push(RrsetBuf::new(rtype, rrset.ttl().unwrap_or(NO_TTL), served));
         }
-        if apex && projected.rrsets.iter().all(|rrset| rrset.rtype != RecordType::NS) {
-            // A zone without NS is no zone (RFC 1035 §5.2); the primary's name is the one server that it always states.
-            let soa = self.soa();
-            projected.rrsets.push(Rrset::new(RecordType::NS, soa.ttl, [&soa.mname]));
-        }
-        projected
     }
+    if let Some(soa) = apex.filter(|_| !has_ns) {
+        // A zone without NS is no zone (RFC 1035 §5.2); the primary's name is the one server that it always states.
+        projected.rrsets.push(RrsetBuf::new(RecordType::NS, soa.ttl, [&soa.mname]));
+    }
+    projected
+}
 
+impl ZoneState {
     /// Live records that are not served, by owner and type.
     pub fn shadowed(&self) -> Vec<(Name, RecordType, Rdata)> {
         let mut found = Vec::new();
-        for (owner, live) in &self.owners {
-            let served = self.project(owner).rrsets;
-            for (rtype, rrset) in live.iter() {
-                let set = served.iter().find(|set| set.rtype == rtype);
-                let hidden = rrset
-                    .records
-                    .iter()
-                    .filter(|record| !set.is_some_and(|set| set.rdatas().any(|rdata| rdata == record.rdata.as_wire())));
+        for owner in self.shadowed_owners() {
+            let served = self.served().get(owner.as_wire());
+            let is_served = |rtype, wire: &[u8]| {
+                let set = served.and_then(|node| node.get(rtype));
+                set.is_some_and(|set| set.rdatas().any(|rdata| rdata == wire))
+            };
+            for (rtype, rrset) in self.live(&owner).iter() {
+                let hidden = rrset.records.iter().filter(|record| !is_served(rtype, record.rdata.as_wire()));
                 found.extend(hidden.map(|record| (owner.clone(), rtype, record.rdata.clone())));
             }
         }
-        found.sort_unstable();
         found
     }
 }
@@ -78,7 +76,8 @@ fn newest_stamp(rrset: &RrsetState) -> Option<Stamp> {
     rrset.records.iter().flat_map(|record| record.stamps.iter()).max().copied()
 }
 
-/// The records of an RRset that are served: one for a singleton type, and one of each group that differs in case alone.
+/// The records of an RRset that are served, in order of rdata: one for a singleton type, and one of each group that
+/// differs in case alone.
 fn served_records(rtype: RecordType, rrset: &RrsetState) -> Vec<&Rdata> {
     let newest = |a: &&LiveRecord, b: &&LiveRecord| a.stamps.last().cmp(&b.stamps.last());
     if matches!(rtype, RecordType::CNAME | RecordType::DNAME) {
@@ -94,5 +93,7 @@ fn served_records(rtype: RecordType, rrset: &RrsetState) -> Vec<&Rdata> {
             *group = record;
         }
     }
-    groups.into_values().map(|record| &record.rdata).collect()
+    let mut served: Vec<&Rdata> = groups.into_values().map(|record| &record.rdata).collect();
+    served.sort_unstable();
+    served
 }

@@ -14,7 +14,7 @@ use super::{
     Batch, Catalog, Digest, Dot, EditError, HistoryHead, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
     catalog_genesis, catalog_name,
 };
-use crate::zone::{Name, RecordType, Zone, ZoneContent, ZoneSet};
+use crate::zone::{Name, RecordType, Zone, ZoneSet};
 
 /// All zones of one node.
 #[derive(Clone, Debug)]
@@ -220,7 +220,7 @@ impl Replica {
     /// Keeps the root true to one incarnation, or to its absence.
     fn reprint(&mut self, incarnation: IncarnationId) {
         if let Some(old) = self.prints.remove(&incarnation) {
-            self.root.remove(&old);
+            self.root.remove([&old, b""]);
         }
         let Some(zone) = self.get(incarnation) else { return };
         let (digest, version) = zone.fingerprint();
@@ -228,7 +228,7 @@ impl Replica {
         print[..16].copy_from_slice(&incarnation.0);
         print[16..32].copy_from_slice(&digest.0);
         print[32..].copy_from_slice(&version);
-        self.root.add(&print);
+        self.root.add([&print, b""]);
         self.prints.insert(incarnation, print);
     }
 
@@ -388,17 +388,19 @@ impl Replica {
 const MAX_SANE_WALL_MS: u64 = 16_725_225_600_000;
 
 /// Whether a zone may begin with this content.
-pub fn check_content(content: &ZoneContent) -> Result<(), EditError> {
-    let invalid = |reason: String| Err(EditError::Invalid(reason));
-    if !content.rrsets.contains_key(&(content.origin.clone(), RecordType::NS)) {
-        return invalid(format!("zone {} has no NS record at its apex", content.origin));
+pub fn check_content(content: &Zone) -> Result<(), EditError> {
+    let (origin, invalid) = (content.origin(), |reason: String| Err(EditError::Invalid(reason)));
+    if content.apex().get(RecordType::NS).is_none() {
+        return invalid(format!("zone {origin} has no NS record at its apex"));
     }
-    for record in content.records() {
-        if !record.owner.is_at_or_below(&content.origin) {
-            return invalid(format!("{} is not in zone {}", record.owner, content.origin));
+    for node in content.iter() {
+        if !node.owner().ends_with(origin.as_wire()) || !node.name().is_at_or_below(origin) {
+            return invalid(format!("{} is not in zone {origin}", node.name()));
         }
-        crate::zone::rdata::check(record.rtype, record.rdata.as_wire())
-            .map_err(|error| EditError::Invalid(format!("{}: {error}", record.owner)))?;
+        for rrset in node.rrsets() {
+            let checked = rrset.rdatas().try_for_each(|rdata| crate::zone::rdata::check(rrset.rtype, rdata));
+            checked.map_err(|error| EditError::Invalid(format!("{}: {error}", node.name())))?;
+        }
     }
     Ok(())
 }

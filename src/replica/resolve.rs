@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::EditError;
-use super::owner_state::OwnerState;
 use super::state::ZoneState;
 use crate::zone::rdata::canonical;
 use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, coexistence};
@@ -38,8 +37,8 @@ impl ZoneState {
     }
 
     /// The distinct rdata that are live.
-    fn rdatas(&self, owner: &Name, rtype: RecordType) -> impl Iterator<Item = &Rdata> {
-        self.rrset(owner, rtype).into_iter().flat_map(|rrset| rrset.records.iter().map(|record| &record.rdata))
+    fn rdatas(&self, owner: &Name, rtype: RecordType) -> BTreeSet<Rdata> {
+        self.rrset(owner, rtype).into_iter().flat_map(|rrset| rrset.records).map(|record| record.rdata).collect()
     }
 }
 
@@ -88,7 +87,7 @@ impl Draft<'_> {
     fn rrset(&mut self, owner: &Name, rtype: RecordType) -> &mut DraftRrset {
         let state = self.state;
         self.rrsets.entry((owner.clone(), rtype)).or_insert_with(|| DraftRrset {
-            rdatas: state.rdatas(owner, rtype).cloned().collect(),
+            rdatas: state.rdatas(owner, rtype).into_iter().collect(),
             ttl: state.rrset(owner, rtype).filter(|rrset| !rrset.records.is_empty()).and_then(|rrset| rrset.ttl()),
         })
     }
@@ -97,21 +96,14 @@ impl Draft<'_> {
     fn types(&self, owner: &Name) -> BTreeSet<RecordType> {
         let all = (owner.clone(), RecordType(0))..=(owner.clone(), RecordType(u16::MAX));
         let drafted = self.rrsets.range(all).map(|(key, _)| key.1);
-        self.state
-            .owners
-            .get(owner)
-            .into_iter()
-            .flat_map(OwnerState::iter)
-            .map(|(rtype, _)| rtype)
-            .chain(drafted)
-            .collect()
+        self.state.live(owner).iter().map(|(rtype, _)| rtype).chain(drafted).collect()
     }
 
     /// How many records the owner has of a type after the edit.
     fn count(&self, owner: &Name, rtype: RecordType) -> usize {
         match self.rrsets.get(&(owner.clone(), rtype)) {
             Some(rrset) => rrset.rdatas.len(),
-            None => self.state.rdatas(owner, rtype).count(),
+            None => self.state.rdatas(owner, rtype).len(),
         }
     }
 
@@ -124,7 +116,7 @@ impl Draft<'_> {
     fn check(&self) -> Result<(), String> {
         let mut owners = BTreeSet::new();
         for ((owner, rtype), rrset) in &self.rrsets {
-            let before: BTreeSet<&Rdata> = self.state.rdatas(owner, *rtype).collect();
+            let before = self.state.rdatas(owner, *rtype);
             if rrset.rdatas.iter().all(|rdata| before.contains(rdata)) {
                 continue;
             }
@@ -157,10 +149,10 @@ impl Draft<'_> {
 
     /// A new DNAME: whether there is anything below it.
     fn check_below(&self, dname: &Name) -> Result<(), String> {
-        let owners = self.state.owners.keys().chain(self.rrsets.keys().map(|key| &key.0));
-        let below = owners.filter(|owner| *owner != dname && owner.is_at_or_below(dname));
+        let owners = self.state.owners().chain(self.rrsets.keys().map(|key| key.0.clone()));
+        let below = owners.filter(|owner| owner != dname && owner.is_at_or_below(dname));
         match below.filter(|owner| self.exists(owner)).min() {
-            Some(owner) => Err(coexistence::below_dname(owner, dname)),
+            Some(owner) => Err(coexistence::below_dname(&owner, dname)),
             None => Ok(()),
         }
     }
@@ -170,7 +162,7 @@ impl Draft<'_> {
         let default_ttl = self.state.soa().ttl;
         let mut changes: Vec<Change> = self.soa.into_iter().collect();
         for ((owner, rtype), rrset) in self.rrsets {
-            let before: BTreeSet<&Rdata> = self.state.rdatas(&owner, rtype).collect();
+            let before = self.state.rdatas(&owner, rtype);
             let key = |rdata: &Rdata| RecordKey { owner: owner.clone(), rtype, rdata: rdata.clone() };
             let gone = before.iter().filter(|rdata| !rrset.rdatas.contains(rdata));
             changes.extend(gone.map(|rdata| Change::Remove(key(rdata))));

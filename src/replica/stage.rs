@@ -14,7 +14,7 @@ use super::{
     ActorId, Batch, Catalog, Changed, EditError, EditRequest, IncarnationId, Member, Replica, Source, Stub, Write,
     catalog_name,
 };
-use crate::zone::{Name, ZoneContent, serial_gt, served_serial};
+use crate::zone::{Name, Zone, serial_gt, served_serial};
 
 /// Edits of one incarnation that are made but not applied, until their writes are kept, together.
 #[derive(Debug, Default)]
@@ -95,8 +95,8 @@ impl Replica {
     }
 
     /// Whether a zone could begin with this content.
-    pub fn may_create(&self, content: &ZoneContent) -> Result<(), StageError> {
-        if self.catalog().of(&content.origin).next().is_some() {
+    pub fn may_create(&self, content: &Zone) -> Result<(), StageError> {
+        if self.catalog().of(content.origin()).next().is_some() {
             return Err(StageError::ZoneExists);
         }
         Ok(check_content(content)?)
@@ -105,7 +105,7 @@ impl Replica {
     /// Stages new zones, all or none. The serial of one whose name was deleted before continues above the old one's.
     pub fn stage_create(
         &mut self,
-        contents: &[ZoneContent],
+        contents: &[Zone],
         source: &Source,
         actor: ActorId,
         wall_ms: u64,
@@ -116,15 +116,15 @@ impl Replica {
         let (mut changes, mut created) = (Vec::new(), Vec::new());
         for content in contents {
             self.may_create(content)?;
-            let stub = self.catalog().stub(&content.origin);
+            let stub = self.catalog().stub(content.origin());
             let generation = stub.map_or(1, |stub| stub.generation + 1);
-            let serial = stub.map_or(content.soa.serial.into(), |stub| above(stub.serial, content.soa.serial));
+            let serial = stub.map_or(content.soa().serial.into(), |stub| above(stub.serial, content.soa().serial));
             let state = ZoneState::genesis(content, generation, serial);
-            let (origin, incarnation) = (content.origin.clone(), state.incarnation());
+            let (origin, incarnation) = (content.origin().clone(), state.incarnation());
             changes.extend(Catalog::list(&Member { origin, generation, incarnation }));
             created.push(ZoneReplica::new(state, false));
         }
-        let zone = contents.first().map_or_else(catalog_name, |content| content.origin.clone());
+        let zone = contents.first().map_or_else(catalog_name, |content| content.origin().clone());
         let note = match contents.len() {
             1 => format!("zone {zone} created"),
             count => format!("{count} zones created, {zone} the first"),

@@ -4,48 +4,50 @@
 //! concurrent edits neither undoes what it did not know of, and nothing needs to be remembered about what is gone:
 //! the version vector tells a record that was removed from one that has not arrived yet.
 //!
+//! The state is also the zone as it is served: each owner's live records lie with what is served of them
+//! ([`super::packed`]) in one persistent table. A clone shares it, so snapshots, transfers and checkpoints each take a
+//! clone and leave the state free to go on.
+//!
 //! Invariant: two states with equal version vectors are equal, whatever the order in which their batches came.
 
 use std::collections::BTreeMap;
 
-use smallvec::SmallVec;
-
 use super::digest::{Accumulator, Digest};
-use super::owner_state::OwnerState;
+use super::owner_state::{OwnerState, RrsetState, Stamps};
+use super::projection::project;
 use super::soa::SoaRegisters;
-use super::{Batch, Dot, Hlc, IncarnationId, Stamp, VersionVector};
+use super::{Batch, Hlc, IncarnationId, Stamp, VersionVector, packed};
 use crate::codec;
-use crate::zone::{Name, NameMap, Rdata, RecordKey, RecordType, Soa, ZoneContent};
+use crate::zone::{Block, Name, NameMap, RecordKey, RecordType, Rrset, Soa, Zone};
 
-/// The stamps under which an entry is live, sorted. Nearly always one.
-pub(super) type Stamps = SmallVec<[Stamp; 1]>;
-
-/// One record and why it is live.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct LiveRecord {
-    pub(super) rdata: Rdata,
-    pub(super) stamps: Stamps,
-}
-
-/// The live records of one owner and type, sorted by rdata, and the TTL writes that none has replaced, sorted.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct RrsetState {
-    pub(super) records: SmallVec<[LiveRecord; 1]>,
-    pub(super) ttls: SmallVec<[(Stamp, u32); 1]>,
-}
-
-/// The state of one incarnation of a zone.
+/// The state of one incarnation of a zone. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ZoneState {
     pub(super) zone: Name,
     pub(super) incarnation: IncarnationId,
+    /// The stamp of the zone's first content.
+    pub(super) genesis: Stamp,
     pub(super) version: VersionVector,
-    pub(super) owners: NameMap<OwnerState>,
     pub(super) soa: SoaRegisters,
     /// Serial minus batch count: the highest over all floors (a zone's first serial, a serial that a person wrote).
     pub(super) base: i64,
-    pub(super) accumulator: Accumulator,
-    pub(super) records: usize,
+    /// What is served, and with it what is live.
+    served: Zone,
+    accumulator: Accumulator,
+    /// Live records.
+    records: usize,
+    /// Owners with live records that are not served, and how many.
+    shadowed: NameMap<usize>,
+}
+
+/// What tells a state from others apart from its records.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) zone: Name,
+    pub(super) incarnation: IncarnationId,
+    pub(super) version: VersionVector,
+    pub(super) soa: SoaRegisters,
+    pub(super) base: i64,
 }
 
 /// Why a batch is not applied. The state is as it was.
@@ -66,37 +68,51 @@ impl ZoneState {
     /// The state that a zone begins with: `content`, at a serial of `serial`, as the `generation`th life of its name.
     ///
     /// Everything follows from the arguments, so nodes that load the same file begin with the same state.
-    pub fn genesis(content: &ZoneContent, generation: u64, serial: u64) -> ZoneState {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&codec::encode(&(serial, &Soa { serial: 0, ..content.soa.clone() })));
-        for record in content.records() {
-            hasher.update(&codec::encode(&record));
+    /// The state shares the content's memory.
+    pub fn genesis(content: &Zone, generation: u64, serial: u64) -> ZoneState {
+        let origin = content.origin();
+        let at_apex: Vec<_> = content.apex().rrsets().filter(|rrset| rrset.rtype != RecordType::SOA).collect();
+        let apex = Block::new(origin.as_wire(), &at_apex, b"");
+        let mut accumulator = Accumulator::default();
+        let below = content.blocks().filter(|block| block.rrset_count() > 0 && block.owner() != origin.as_wire());
+        below.for_each(|block| accumulator.add([block.as_bytes(), b""]));
+        let of_nodes = accumulator;
+        accumulator.add([apex.as_bytes(), b""]);
+        let soa = Soa { serial: 0, ..content.soa().clone() };
+        let digest = accumulator.finish_long(&codec::encode(&(serial, &soa)));
+        let incarnation = IncarnationId::derive(origin, generation, &digest);
+        let genesis = incarnation.genesis_stamp();
+        let mut version = VersionVector::new();
+        version.advance(genesis.dot);
+        let soa = SoaRegisters::genesis(content.soa(), genesis.dot);
+        let head = Head { zone: origin.clone(), incarnation, version, soa, base: serial as i64 - 1 };
+        ZoneState::from_zone(head, content.clone(), &packed::unpack(&apex, genesis), Some(of_nodes))
+    }
+
+    /// A state of which the content lies in a zone's nodes, with what is live beside what is served; `apex` is what is
+    /// live at the apex. `sum` is the digest's sum over the other nodes as they are, if it is known.
+    pub(super) fn from_zone(head: Head, served: Zone, apex: &OwnerState, sum: Option<Accumulator>) -> ZoneState {
+        let Head { zone, incarnation, version, soa, base } = head;
+        let genesis = incarnation.genesis_stamp();
+        let (mut accumulator, mut records, mut others) = (sum.unwrap_or_default(), 0, Vec::new());
+        for block in served.blocks().filter(|block| block.owner() != zone.as_wire()) {
+            if block.extra().is_empty() && packed::serves_all(block, genesis) {
+                records += block.rrsets().map(Rrset::count).sum::<usize>();
+                if sum.is_none() && block.rrset_count() > 0 {
+                    accumulator.add(packed::entry(block));
+                }
+            } else {
+                if sum.is_some() && block.rrset_count() > 0 {
+                    accumulator.remove([block.as_bytes(), b""]);
+                }
+                others.push((Name::from_valid_wire(block.owner()), packed::unpack(block, genesis)));
+            }
         }
-        let incarnation = IncarnationId::derive(&content.origin, generation, hasher.finalize().as_bytes());
-        let dot = Dot { actor: incarnation.genesis_actor(), seq: 1 };
-        let stamp = Stamp { hlc: Hlc(0), dot };
-        let mut state = ZoneState {
-            zone: content.origin.clone(),
-            incarnation,
-            version: VersionVector::new(),
-            owners: NameMap::default(),
-            soa: SoaRegisters::genesis(&content.soa, dot),
-            base: serial as i64 - 1,
-            accumulator: Accumulator::default(),
-            records: 0,
-        };
-        state.version.advance(dot);
-        for ((owner, rtype), rrset) in &content.rrsets {
-            let mut live = RrsetState::default();
-            live.ttls.push((stamp, rrset.ttl));
-            live.records.extend(
-                rrset
-                    .rdatas
-                    .iter()
-                    .map(|rdata| LiveRecord { rdata: rdata.clone(), stamps: std::iter::once(stamp).collect() }),
-            );
-            state.insert(owner, *rtype, live);
-        }
+        let shadowed = NameMap::default();
+        let mut state =
+            ZoneState { zone, incarnation, genesis, version, soa, base, served, accumulator, records, shadowed };
+        others.iter().for_each(|(owner, live)| state.put(owner, live));
+        state.put_apex(apex);
         state
     }
 
@@ -110,6 +126,16 @@ impl ZoneState {
         self.incarnation
     }
 
+    /// The zone as it is to be served.
+    pub fn served(&self) -> &Zone {
+        &self.served
+    }
+
+    /// Keeps the zone out of ordinary answers.
+    pub(super) fn set_hidden(&mut self, hidden: bool) {
+        self.served.set_hidden(hidden);
+    }
+
     /// Passes the state off as another incarnation, as only a hostile peer would.
     #[cfg(test)]
     pub(crate) fn incarnation_for_test(&mut self, incarnation: IncarnationId) {
@@ -119,9 +145,8 @@ impl ZoneState {
     /// Loses what is live at an owner, as failing memory could make it.
     #[cfg(test)]
     pub(crate) fn lose_for_test(&mut self, owner: &Name) {
-        let types: Vec<RecordType> =
-            self.owners.get(owner).into_iter().flat_map(OwnerState::iter).map(|(rtype, _)| rtype).collect();
-        types.into_iter().for_each(|rtype| drop(self.take(owner, rtype)));
+        self.take(owner);
+        self.put(owner, &OwnerState::default());
     }
 
     /// Which batches are in it.
@@ -144,6 +169,18 @@ impl ZoneState {
         self.records
     }
 
+    /// How many live records are not served.
+    pub fn shadowed_count(&self) -> usize {
+        self.shadowed.values().sum()
+    }
+
+    /// The owners of live records that are not served, in order.
+    pub fn shadowed_owners(&self) -> Vec<Name> {
+        let mut owners: Vec<Name> = self.shadowed.keys().cloned().collect();
+        owners.sort_unstable();
+        owners
+    }
+
     /// The digest of all that is live.
     pub fn digest(&self) -> Digest {
         self.accumulator.finish(&codec::encode(&(&self.soa, self.base)))
@@ -152,11 +189,7 @@ impl ZoneState {
     /// Computes the digest anew from what is live. Returns whether the running one was right.
     pub(super) fn recount(&mut self) -> bool {
         let mut accumulator = Accumulator::default();
-        for (owner, sets) in &self.owners {
-            for (rtype, rrset) in sets.iter() {
-                rrset.for_each_entry(owner, rtype, |entry| accumulator.add(entry));
-            }
-        }
+        self.live_blocks().for_each(|block| accumulator.add(packed::entry(block)));
         let right = accumulator == self.accumulator;
         self.accumulator = accumulator;
         right
@@ -164,23 +197,47 @@ impl ZoneState {
 
     /// The latest time of any write that is live; this node's next edit must be later.
     pub fn newest_hlc(&self) -> Hlc {
-        let rrsets = self.owners.values().flat_map(OwnerState::iter).map(|(_, rrset)| rrset);
-        let stamps = rrsets.flat_map(|rrset| {
-            let records = rrset.records.iter().flat_map(|record| record.stamps.iter().map(|stamp| stamp.hlc));
-            records.chain(rrset.ttls.iter().map(|(stamp, _)| stamp.hlc))
-        });
-        stamps.max().unwrap_or_default().max(self.soa.newest_hlc())
+        let owners = self.live_blocks().map(|block| packed::newest_hlc(block, self.genesis));
+        owners.max().unwrap_or_default().max(self.soa.newest_hlc())
     }
 
     /// The stamps under which a record is live; empty if it is not.
-    pub(super) fn stamps(&self, key: &RecordKey) -> &[Stamp] {
-        self.rrset(&key.owner, key.rtype)
-            .and_then(|rrset| rrset.records.iter().find(|record| record.rdata == key.rdata))
-            .map_or(&[], |record| &record.stamps)
+    pub(super) fn stamps(&self, key: &RecordKey) -> Stamps {
+        let rrset = self.rrset(&key.owner, key.rtype);
+        let record = rrset.iter().flat_map(|rrset| &rrset.records).find(|record| record.rdata == key.rdata);
+        record.map(|record| record.stamps.clone()).unwrap_or_default()
     }
 
-    pub(super) fn rrset(&self, owner: &Name, rtype: RecordType) -> Option<&RrsetState> {
-        self.owners.get(owner)?.get(rtype)
+    pub(super) fn rrset(&self, owner: &Name, rtype: RecordType) -> Option<RrsetState> {
+        self.live(owner).get(rtype).cloned()
+    }
+
+    /// What is live at an owner.
+    pub(super) fn live(&self, owner: &Name) -> OwnerState {
+        self.served.block(owner.as_wire()).map(|block| self.live_in(block)).unwrap_or_default()
+    }
+
+    /// What is live at the owner of one of the state's blocks.
+    pub(super) fn live_in(&self, block: &Block) -> OwnerState {
+        // At the apex nothing beside the RRsets means that nothing is live: what is served there is the SOA's doing.
+        if block.extra().is_empty() && block.owner() == self.zone.as_wire() {
+            return OwnerState::default();
+        }
+        packed::unpack(block, self.genesis)
+    }
+
+    /// Every block at whose owner something is live.
+    pub(super) fn live_blocks(&self) -> impl Iterator<Item = &Block> {
+        self.served.blocks().filter(|block| self.is_live(block))
+    }
+
+    pub(super) fn is_live(&self, block: &Block) -> bool {
+        !block.extra().is_empty() || (block.rrset_count() > 0 && block.owner() != self.zone.as_wire())
+    }
+
+    /// Every owner of live records.
+    pub(super) fn owners(&self) -> impl Iterator<Item = Name> {
+        self.live_blocks().map(|block| Name::from_valid_wire(block.owner()))
     }
 
     /// Applies a batch and returns the owners that it touched.
@@ -201,14 +258,21 @@ impl ZoneState {
         #[cfg(test)]
         assert_ne!(batch.source.note, "fail the test", "a test wants to see what a bug would do");
         let stamp = batch.stamp();
+        let mut touched: BTreeMap<&Name, OwnerState> = BTreeMap::new();
+        let zone = self.zone.clone();
+        let apex = self.take(&zone);
+        touched.insert(&zone, apex);
+        let mut change = |owner, rtype, edit: &dyn Fn(&mut RrsetState)| {
+            touched.entry(owner).or_insert_with(|| self.take(owner)).change(rtype, edit);
+        };
         for (key, dots) in &batch.removes {
-            self.change(&key.owner, key.rtype, |rrset| rrset.remove(&key.rdata, dots));
+            change(&key.owner, key.rtype, &|rrset| rrset.remove(&key.rdata, dots));
         }
         for key in &batch.adds {
-            self.change(&key.owner, key.rtype, |rrset| rrset.add(&key.rdata, stamp));
+            change(&key.owner, key.rtype, &|rrset| rrset.add(&key.rdata, stamp));
         }
         for write in &batch.ttls {
-            self.change(&write.owner, write.rtype, |rrset| {
+            change(&write.owner, write.rtype, &|rrset| {
                 rrset.ttls.retain(|(stamp, _)| !write.replaces.contains(&stamp.dot));
                 rrset.ttls.extend(write.ttl.map(|ttl| (stamp, ttl)));
                 rrset.ttls.sort_unstable();
@@ -219,139 +283,74 @@ impl ZoneState {
             self.base = self.base.max(floor as i64 - batch.deps.total() as i64 - 1);
         }
         self.version.advance(batch.dot);
+        for (owner, live) in &touched {
+            if **owner == zone { self.put_apex(live) } else { self.put(owner, live) }
+        }
         Ok(batch.owners())
     }
 
     /// Takes in another state of the same incarnation, as if all its batches had been applied.
     pub fn merge(&mut self, other: &ZoneState) {
         debug_assert_eq!(self.incarnation, other.incarnation);
-        let keys = |state: &ZoneState| -> Vec<(Name, RecordType)> {
-            state.owners.iter().flat_map(|(owner, sets)| sets.iter().map(|(rtype, _)| (owner.clone(), rtype))).collect()
-        };
-        let mut both = keys(self);
-        both.extend(keys(other).into_iter().filter(|(owner, rtype)| self.rrset(owner, *rtype).is_none()));
-        let (mine, theirs) = (self.version.clone(), &other.version);
-        let none = RrsetState::default();
-        for (owner, rtype) in both {
-            let their_set = other.rrset(&owner, rtype).unwrap_or(&none);
-            self.change(&owner, rtype, |rrset| rrset.merge(&mine, their_set, theirs));
+        let differs = |block: &&Block, there: &ZoneState| there.served.block(block.owner()) != Some(block);
+        let mine = self.live_blocks().filter(|block| differs(block, other));
+        let theirs = other.live_blocks().filter(|block| differs(block, self));
+        let mut owners: Vec<Name> = mine.chain(theirs).map(|block| Name::from_valid_wire(block.owner())).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners.retain(|owner| *owner != self.zone);
+        for owner in owners {
+            let mut live = self.take(&owner);
+            live.merge(&self.version, &other.live(&owner), &other.version);
+            self.put(&owner, &live);
         }
+        let zone = self.zone.clone();
+        let mut apex = self.take(&zone);
+        apex.merge(&self.version, &other.live(&zone), &other.version);
         self.soa.merge(&other.soa);
         self.base = self.base.max(other.base);
-        self.version.merge(theirs);
+        self.version.merge(&other.version);
+        self.put_apex(&apex);
     }
 
-    /// Changes one RRset in place and keeps the digest and the counts true.
-    fn change(&mut self, owner: &Name, rtype: RecordType, edit: impl FnOnce(&mut RrsetState)) {
-        let mut rrset = self.take(owner, rtype);
-        edit(&mut rrset);
-        if !(rrset.records.is_empty() && rrset.ttls.is_empty()) {
-            self.insert(owner, rtype, rrset);
-        }
-    }
-
-    fn take(&mut self, owner: &Name, rtype: RecordType) -> RrsetState {
-        let Some(sets) = self.owners.get_mut(owner) else { return RrsetState::default() };
-        let rrset = sets.remove(rtype).unwrap_or_default();
-        if sets.is_empty() {
-            self.owners.remove(owner);
-        }
-        self.records -= rrset.records.len();
-        rrset.for_each_entry(owner, rtype, |entry| self.accumulator.remove(entry));
-        rrset
-    }
-
-    pub(super) fn insert(&mut self, owner: &Name, rtype: RecordType, rrset: RrsetState) {
-        self.records += rrset.records.len();
-        rrset.for_each_entry(owner, rtype, |entry| self.accumulator.add(entry));
-        self.owners.entry(owner.clone()).or_default().insert(rtype, rrset);
-    }
-}
-
-impl RrsetState {
-    /// The TTL to serve: the newest write. An RRset with live records always has one, for every add brings its own.
-    pub(super) fn ttl(&self) -> Option<u32> {
-        self.ttls.last().map(|(_, ttl)| *ttl)
-    }
-
-    fn add(&mut self, rdata: &Rdata, stamp: Stamp) {
-        match self.records.binary_search_by(|record| record.rdata.cmp(rdata)) {
-            Ok(at) => {
-                let stamps = &mut self.records[at].stamps;
-                if let Err(place) = stamps.binary_search(&stamp) {
-                    stamps.insert(place, stamp);
-                }
-            }
-            Err(at) => {
-                let stamps = std::iter::once(stamp).collect();
-                self.records.insert(at, LiveRecord { rdata: rdata.clone(), stamps });
-            }
-        }
-    }
-
-    fn remove(&mut self, rdata: &Rdata, dots: &[Dot]) {
-        if let Ok(at) = self.records.binary_search_by(|record| record.rdata.cmp(rdata)) {
-            self.records[at].stamps.retain(|stamp| !dots.contains(&stamp.dot));
-            if self.records[at].stamps.is_empty() {
-                self.records.remove(at);
-            }
-        }
-    }
-
-    /// Keeps what both have, and of what one has alone that which the other has not seen.
-    fn merge(&mut self, mine: &VersionVector, other: &RrsetState, theirs: &VersionVector) {
-        let mut merged: BTreeMap<Rdata, Stamps> = BTreeMap::new();
-        for record in &self.records {
-            let there = other.records.iter().find(|o| o.rdata == record.rdata);
-            let kept = record
-                .stamps
-                .iter()
-                .filter(|stamp| there.is_some_and(|there| there.stamps.contains(stamp)) || !theirs.contains(stamp.dot));
-            merged.entry(record.rdata.clone()).or_default().extend(kept.copied());
-        }
-        for record in &other.records {
-            let kept = record.stamps.iter().filter(|stamp| !mine.contains(stamp.dot));
-            merged.entry(record.rdata.clone()).or_default().extend(kept.copied());
-        }
-        self.records = merged
-            .into_iter()
-            .filter(|(_, stamps)| !stamps.is_empty())
-            .map(|(rdata, mut stamps)| {
-                stamps.sort_unstable();
-                LiveRecord { rdata, stamps }
-            })
-            .collect();
-        self.ttls.retain(|write| other.ttls.contains(write) || !theirs.contains(write.0.dot));
-        self.ttls.extend(other.ttls.iter().filter(|(stamp, _)| !mine.contains(stamp.dot)).copied());
-        self.ttls.sort_unstable();
-    }
-
-    /// Hands out the bytes that stand for each entry in the digest.
-    fn for_each_entry(&self, owner: &Name, rtype: RecordType, mut each: impl FnMut(&[u8])) {
-        let mut bytes = Vec::with_capacity(128);
-        let head = |bytes: &mut Vec<u8>, kind: u8| {
-            bytes.clear();
-            bytes.push(kind);
-            bytes.extend_from_slice(owner.as_wire());
-            bytes.extend_from_slice(&rtype.0.to_be_bytes());
+    /// What is live at an owner, taken out of the digest and the counts: [`ZoneState::put`] or [`ZoneState::put_apex`]
+    /// brings it back.
+    fn take(&mut self, owner: &Name) -> OwnerState {
+        let Some(block) = self.served.block(owner.as_wire()).filter(|block| self.is_live(block)).cloned() else {
+            return OwnerState::default();
         };
-        let stamped = |bytes: &mut Vec<u8>, stamp: &Stamp| {
-            bytes.extend_from_slice(&stamp.hlc.0.to_be_bytes());
-            bytes.extend_from_slice(&stamp.dot.actor.0);
-            bytes.extend_from_slice(&stamp.dot.seq.to_be_bytes());
-        };
-        for record in &self.records {
-            head(&mut bytes, b'r');
-            bytes.extend_from_slice(&(record.rdata.as_wire().len() as u32).to_be_bytes());
-            bytes.extend_from_slice(record.rdata.as_wire());
-            record.stamps.iter().for_each(|stamp| stamped(&mut bytes, stamp));
-            each(&bytes);
+        let live = packed::unpack(&block, self.genesis);
+        self.records -= live.record_count();
+        self.accumulator.remove(packed::entry(&block));
+        live
+    }
+
+    /// Sets what is live at an owner that was taken out, and what is served of it.
+    fn put(&mut self, owner: &Name, live: &OwnerState) {
+        let projected = project(live, None);
+        let extra = packed::pack(live, projected.shadowed, self.genesis);
+        self.served.set_with(owner, &projected.rrsets, &extra);
+        self.count_in(owner, live, projected.shadowed);
+    }
+
+    /// The same at the apex, where the SOA, the serial and the version show.
+    fn put_apex(&mut self, live: &OwnerState) {
+        let (zone, soa, serial) = (self.zone.clone(), self.soa(), self.serial());
+        let projected = project(live, Some(&soa));
+        self.served.set_apex(soa, serial, &projected.rrsets, &packed::pack_in_full(live));
+        self.served.set_version(self.version.hash());
+        self.count_in(&zone, live, projected.shadowed);
+    }
+
+    fn count_in(&mut self, owner: &Name, live: &OwnerState, shadowed: usize) {
+        self.records += live.record_count();
+        if let Some(block) = self.served.block(owner.as_wire()).filter(|block| self.is_live(block)) {
+            self.accumulator.add(packed::entry(block));
         }
-        for (stamp, ttl) in &self.ttls {
-            head(&mut bytes, b't');
-            bytes.extend_from_slice(&ttl.to_be_bytes());
-            stamped(&mut bytes, stamp);
-            each(&bytes);
+        if shadowed > 0 {
+            self.shadowed.insert(owner.clone(), shadowed);
+        } else {
+            self.shadowed.remove(owner);
         }
     }
 }
@@ -359,10 +358,13 @@ impl RrsetState {
 /// States are equal when they hold the same batches' outcome.
 impl PartialEq for ZoneState {
     fn eq(&self, other: &ZoneState) -> bool {
+        let same = |block: &Block| other.served.block(block.owner()) == Some(block);
         self.incarnation == other.incarnation
             && self.version == other.version
             && self.soa == other.soa
             && self.base == other.base
-            && self.owners == other.owners
+            && self.records == other.records
+            && self.live_blocks().count() == other.live_blocks().count()
+            && self.live_blocks().all(same)
     }
 }

@@ -1,29 +1,28 @@
 //! A zone's whole state as a row of chunks: what goes into a checkpoint and to a node that is too far behind.
 //!
-//! Each chunk is a compressed, self-contained piece; the first brings the header. Stamps stand once per chunk and are
-//! referred to by index, for most records of a chunk share one.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! Each chunk is a compressed, self-contained piece: the nodes of one part of the state's table as they lie in memory,
+//! with what is live beside what is served. The first brings the header. Chunks are made one by one when they are asked
+//! for, from a clone of the state that later edits leave alone.
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::Accumulator;
+use super::owner_state::OwnerState;
 use super::soa::SoaRegisters;
-use super::state::{LiveRecord, RrsetState, ZoneState};
-use super::{IncarnationId, MAX_TTL, Stamp, VersionVector};
+use super::state::{Head, ZoneState};
+use super::{IncarnationId, Stamp, VersionVector, packed};
 use crate::codec;
-use crate::zone::{MAX_NAME, Name, NameMap, Rdata, RecordType, rdata};
+use crate::zone::{Block, MAX_NAME, Name, Zone};
 
-/// How many bytes of content go into a chunk before it is closed: large enough to compress well, small enough that a
-/// cut connection loses little.
+/// How many bytes of content go into a chunk: large enough to compress well, small enough that a cut connection loses
+/// little.
 const CHUNK_BYTES: usize = 512 << 10;
 
 #[derive(Serialize, Deserialize)]
 struct Chunk {
     header: Option<Header>,
-    stamps: Vec<Stamp>,
-    rrsets: Vec<EncodedRrset>,
+    /// Nodes one after another, each behind its length in four bytes.
+    #[serde(with = "codec::bytes")]
+    nodes: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,14 +35,6 @@ struct Header {
     chunks: u32,
 }
 
-#[derive(Serialize, Deserialize)]
-struct EncodedRrset {
-    owner: Name,
-    rtype: RecordType,
-    ttls: Vec<(u32, u32)>,
-    records: Vec<(Rdata, Vec<u32>)>,
-}
-
 /// How far a state's base may lie from zero. Floors and batch counts are below 2^56 each.
 const MAX_BASE: i64 = 1 << 57;
 
@@ -52,113 +43,145 @@ const MAX_BASE: i64 = 1 << 57;
 #[error("a zone's state does not decode: {0}")]
 pub struct StateError(String);
 
-impl ZoneState {
-    /// Encodes the whole state.
-    pub fn encode(&self) -> Vec<Arc<[u8]>> {
-        let mut chunks = vec![Chunk { header: None, stamps: Vec::new(), rrsets: Vec::new() }];
-        let mut indices: HashMap<Stamp, u32> = HashMap::new();
-        let mut bytes = 0;
-        for (owner, sets) in &self.owners {
-            for (rtype, rrset) in sets.iter() {
-                if bytes > CHUNK_BYTES {
-                    chunks.push(Chunk { header: None, stamps: Vec::new(), rrsets: Vec::new() });
-                    indices.clear();
-                    bytes = 0;
-                }
-                let chunk = chunks.last_mut().expect("there is always a chunk");
-                let mut index = |stamp: &Stamp| {
-                    *indices.entry(*stamp).or_insert_with(|| {
-                        chunk.stamps.push(*stamp);
-                        chunk.stamps.len() as u32 - 1
-                    })
-                };
-                let ttls = rrset.ttls.iter().map(|(stamp, ttl)| (index(stamp), *ttl)).collect();
-                let records: Vec<(Rdata, Vec<u32>)> = rrset
-                    .records
-                    .iter()
-                    .map(|record| (record.rdata.clone(), record.stamps.iter().map(&mut index).collect()))
-                    .collect();
-                bytes += owner.as_wire().len() + records.iter().map(|(r, _)| r.as_wire().len() + 4).sum::<usize>();
-                chunk.rrsets.push(EncodedRrset { owner: owner.clone(), rtype, ttls, records });
-            }
+/// A state as a row of chunks, each encoded when it is asked for.
+#[derive(Clone, Debug)]
+pub struct StateChunks {
+    state: ZoneState,
+    count: u32,
+}
+
+impl StateChunks {
+    /// How many chunks.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The state that they make.
+    pub fn state(&self) -> &ZoneState {
+        &self.state
+    }
+
+    /// One chunk, if there are so many.
+    pub fn get(&self, index: u32) -> Option<Vec<u8>> {
+        if index >= self.count {
+            return None;
         }
-        chunks[0].header = Some(Header {
-            zone: self.zone.clone(),
-            incarnation: self.incarnation,
-            version: self.version.clone(),
-            soa: self.soa.clone(),
-            base: self.base,
-            chunks: chunks.len() as u32,
+        let state = &self.state;
+        let header = (index == 0).then(|| Header {
+            zone: state.zone.clone(),
+            incarnation: state.incarnation,
+            version: state.version.clone(),
+            soa: state.soa.clone(),
+            base: state.base,
+            chunks: self.count,
         });
-        chunks.iter().map(|chunk| lz4_flex::compress_prepend_size(&codec::encode(chunk)).into()).collect()
+        let mut nodes = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
+        let part = state.served().blocks_of_part(index as usize, self.count as usize);
+        for block in part.filter(|block| state.is_live(block)) {
+            nodes.extend_from_slice(&(block.as_bytes().len() as u32).to_be_bytes());
+            nodes.extend_from_slice(block.as_bytes());
+        }
+        Some(lz4_flex::compress_prepend_size(&codec::encode(&Chunk { header, nodes })))
+    }
+
+    /// Every chunk in order.
+    pub fn iter(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        (0..self.count).filter_map(|index| self.get(index))
+    }
+}
+
+impl ZoneState {
+    /// The state as it is now, to be encoded whenever it suits.
+    pub fn chunks(&self) -> StateChunks {
+        StateChunks { state: self.clone(), count: self.served().size().div_ceil(CHUNK_BYTES) as u32 }
+    }
+
+    /// Encodes the whole state.
+    pub fn encode(&self) -> Vec<Vec<u8>> {
+        self.chunks().iter().collect()
     }
 
     /// Decodes what [`ZoneState::encode`] made; every record is checked as if it came in a batch.
     pub fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<ZoneState, StateError> {
-        let mut state: Option<(ZoneState, u32)> = None;
-        let mut seen = 0;
-        for bytes in chunks {
-            let chunk = open(bytes)?;
-            if let Some(header) = chunk.header {
-                state = Some((ZoneState::from_header(&header)?, header.chunks));
-            }
-            let (state, _) = state.as_mut().ok_or_else(|| StateError("the first chunk has no header".to_owned()))?;
-            for rrset in chunk.rrsets {
-                state.take_in(rrset, &chunk.stamps)?;
-            }
-            seen += 1;
+        let mut decoder = StateDecoder::default();
+        for chunk in chunks {
+            decoder.push(chunk)?;
         }
-        match state {
-            Some((state, chunks)) if chunks == seen => Ok(state),
-            _ => Err(StateError("chunks are missing".to_owned())),
-        }
+        decoder.finish()
+    }
+}
+
+/// A state of which chunks are coming, in order.
+#[derive(Debug, Default)]
+pub struct StateDecoder {
+    head: Option<(Head, Stamp, u32)>,
+    blocks: Vec<Block>,
+    apex: OwnerState,
+    seen: u32,
+}
+
+impl StateDecoder {
+    /// How many chunks have been taken in.
+    pub fn seen(&self) -> u32 {
+        self.seen
     }
 
-    fn from_header(header: &Header) -> Result<ZoneState, StateError> {
-        if !(-MAX_BASE..=MAX_BASE).contains(&header.base) {
-            return Err(StateError(format!("a serial out of range in zone {}", header.zone)));
-        }
-        header.soa.check().map_err(|reason| StateError(format!("zone {}: {reason}", header.zone)))?;
-        Ok(ZoneState {
-            zone: header.zone.clone(),
-            incarnation: header.incarnation,
-            version: header.version.clone(),
-            owners: NameMap::default(),
-            soa: header.soa.clone(),
-            base: header.base,
-            accumulator: Accumulator::default(),
-            records: 0,
-        })
-    }
-
-    fn take_in(&mut self, encoded: EncodedRrset, stamps: &[Stamp]) -> Result<(), StateError> {
-        let EncodedRrset { owner, rtype, ttls, records } = encoded;
-        if !owner.is_at_or_below(&self.zone) || rtype.is_meta() || rtype == RecordType::SOA {
-            return Err(StateError(format!("a record of type {rtype} at {owner}")));
-        }
-        let stamp =
-            |index: u32| stamps.get(index as usize).copied().ok_or_else(|| StateError("a stamp is missing".to_owned()));
-        let mut live = RrsetState::default();
-        for (index, ttl) in ttls {
-            if ttl > MAX_TTL {
-                return Err(StateError(format!("{owner} {rtype} has a TTL out of range")));
+    /// Takes in the next chunk. After an error no more of it is of use.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        let chunk = open(bytes)?;
+        if let Some(header) = chunk.header {
+            if self.head.is_some() {
+                return Err(StateError("there are two headers".to_owned()));
             }
-            live.ttls.push((stamp(index)?, ttl));
+            self.head = Some(read_header(header)?);
         }
-        for (data, indices) in records {
-            rdata::check(rtype, data.as_wire()).map_err(|error| StateError(format!("{owner}: {error}")))?;
-            let stamps = indices.into_iter().map(stamp).collect::<Result<_, _>>()?;
-            live.records.push(LiveRecord { rdata: data, stamps });
+        let (head, genesis, _) =
+            self.head.as_ref().ok_or_else(|| StateError("the first chunk has no header".to_owned()))?;
+        let mut rest = &chunk.nodes[..];
+        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+            let node = tail.split_at_checked(u32::from_be_bytes(*length) as usize);
+            let (node, tail) = node.ok_or_else(|| StateError("a node is cut short".to_owned()))?;
+            rest = tail;
+            let block = Block::from_bytes(node).map_err(|reason| StateError(reason.to_owned()))?;
+            let owner = Name::from_valid_wire(block.owner());
+            if !owner.is_at_or_below(&head.zone) {
+                return Err(StateError(format!("{owner} is not in zone {}", head.zone)));
+            }
+            let apex = owner == head.zone;
+            packed::check_block(&block, apex, *genesis).map_err(|reason| StateError(format!("{owner}: {reason}")))?;
+            if apex {
+                self.apex = packed::unpack(&block, *genesis);
+            } else {
+                self.blocks.push(block);
+            }
         }
-        if live.records.iter().any(|record| record.stamps.is_empty())
-            || !live.records.is_sorted_by(|a, b| a.rdata < b.rdata)
-            || self.rrset(&owner, rtype).is_some()
-        {
-            return Err(StateError(format!("{owner} {rtype} is out of order")));
+        if !rest.is_empty() {
+            return Err(StateError("bytes are left over behind the nodes".to_owned()));
         }
-        self.insert(&owner, rtype, live);
+        self.seen += 1;
         Ok(())
     }
+
+    /// The state, if all of it has come.
+    pub fn finish(self) -> Result<ZoneState, StateError> {
+        let Some((head, ..)) = self.head.filter(|(.., chunks)| *chunks == self.seen) else {
+            return Err(StateError("chunks are missing".to_owned()));
+        };
+        let served = Zone::from_blocks(head.zone.clone(), head.soa.read(0), 0, self.blocks);
+        if served.has_duplicates() {
+            return Err(StateError(format!("zone {} has two nodes of one name", head.zone)));
+        }
+        Ok(ZoneState::from_zone(head, served, &self.apex, None))
+    }
+}
+
+fn read_header(header: Header) -> Result<(Head, Stamp, u32), StateError> {
+    let Header { zone, incarnation, version, soa, base, chunks } = header;
+    if !(-MAX_BASE..=MAX_BASE).contains(&base) {
+        return Err(StateError(format!("a serial out of range in zone {zone}")));
+    }
+    soa.check().map_err(|reason| StateError(format!("zone {zone}: {reason}")))?;
+    Ok((Head { zone, incarnation, version, soa, base }, incarnation.genesis_stamp(), chunks))
 }
 
 fn open(bytes: &[u8]) -> Result<Chunk, StateError> {
@@ -174,14 +197,18 @@ fn open(bytes: &[u8]) -> Result<Chunk, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{Soa, ZoneContent};
+    use crate::zone::{Rdata, Record, RecordType, Soa, ZoneContent};
 
-    fn state() -> ZoneState {
+    fn content() -> ZoneContent {
         let origin: Name = "corp.example.".parse().expect("a name");
         let name = Rdata::new(origin.as_wire());
         let (mname, rname) = (name.clone(), name);
         let soa = Soa { ttl: 60, mname, rname, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
-        ZoneState::genesis(&ZoneContent::new(origin, soa), 1, 1)
+        ZoneContent::new(origin, soa)
+    }
+
+    fn state() -> ZoneState {
+        ZoneState::genesis(&Zone::from_content(&content()), 1, 1)
     }
 
     fn decode(state: &ZoneState) -> Result<ZoneState, StateError> {
@@ -193,7 +220,9 @@ mod tests {
     fn a_state_with_a_serial_out_of_range_is_refused() {
         assert_eq!(decode(&state()).expect("a sane state"), state());
         for base in [i64::MAX, i64::MIN, MAX_BASE + 1] {
-            assert!(decode(&ZoneState { base, ..state() }).is_err(), "{base}");
+            let mut state = state();
+            state.base = base;
+            assert!(decode(&state).is_err(), "{base}");
         }
     }
 
@@ -203,6 +232,26 @@ mod tests {
         let name = Rdata::new([0_u8].as_slice());
         let soa = Soa { ttl: 1, mname: bad, rname: name, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
         let dot = super::super::Dot { actor: super::super::ActorId([1; 16]), seq: 1 };
-        assert!(decode(&ZoneState { soa: SoaRegisters::genesis(&soa, dot), ..state() }).is_err());
+        let mut state = state();
+        state.soa = SoaRegisters::genesis(&soa, dot);
+        assert!(decode(&state).is_err());
+    }
+
+    #[test]
+    fn a_state_of_many_chunks_arrives_and_a_repeated_or_missing_chunk_is_refused() {
+        let mut content = content();
+        for i in 0..40_000 {
+            let owner = format!("host-with-a-long-name-{i}.corp.example.").parse().expect("a name");
+            let rdata = Rdata::new([10, 0, (i / 256) as u8, i as u8].as_slice());
+            content.add(Record { owner, rtype: RecordType::A, ttl: 60, rdata });
+        }
+        let state = ZoneState::genesis(&Zone::from_content(&content), 1, 1);
+        let chunks = state.encode();
+        assert!(chunks.len() > 3, "{}", chunks.len());
+        assert_eq!(decode(&state), Ok(state));
+        let refused = |order: &[usize]| ZoneState::decode(order.iter().map(|&at| &*chunks[at])).is_err();
+        let all: Vec<usize> = (0..chunks.len()).collect();
+        assert!(refused(&all[1..]) && refused(&all[..all.len() - 1]));
+        assert!(refused(&[&all[..all.len() - 1], &[1]].concat()));
     }
 }

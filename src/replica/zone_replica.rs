@@ -7,10 +7,10 @@ use super::history::Step;
 use super::log::Log;
 use super::points::{Points, VersionHash};
 use super::quarantine::Quarantine;
-use super::scratch::Scratch;
+use super::scratch::try_batch;
 use super::state::{ApplyError, ZoneState};
 use super::{Batch, Cause, Digest, Dot, MAX_ENTRY_BYTES, Made, SavedZone, VersionVector, Write};
-use crate::zone::{DeltaRecorder, Name, NameMap, RecordKey, Zone, ZoneEditor};
+use crate::zone::{DeltaRecorder, Name, Zone};
 
 /// How many batches may wait for their dependencies. More are dropped and come again by anti-entropy.
 const MAX_PENDING: usize = 1024;
@@ -53,7 +53,6 @@ pub struct ZoneReplica {
     /// numbers, so that whatever the failing disk kept of the refused ones is overwritten.
     vacant_positions: BTreeSet<u64>,
     checkpointed: u64,
-    shadowed: NameMap<usize>,
     quarantine: Quarantine,
     points: Points,
     hidden: bool,
@@ -63,24 +62,21 @@ pub struct ZoneReplica {
 
 impl ZoneReplica {
     /// Takes a state as it is. `hidden` zones are served to transfers alone.
-    pub fn new(state: ZoneState, hidden: bool) -> ZoneReplica {
-        let snapshot = Arc::new(ZoneEditor::new(state.zone().clone(), state.soa(), state.serial()).finish());
-        let mut replica = ZoneReplica {
+    pub fn new(mut state: ZoneState, hidden: bool) -> ZoneReplica {
+        state.set_hidden(hidden);
+        ZoneReplica {
+            snapshot: Arc::new(state.served().clone()),
             state,
-            snapshot,
             log: Log::default(),
             pending: BTreeMap::new(),
             next_position: 0,
             vacant_positions: BTreeSet::new(),
             checkpointed: 0,
-            shadowed: NameMap::default(),
             quarantine: Quarantine::default(),
             points: Points::default(),
             hidden,
             steps: Vec::new(),
-        };
-        replica.rebuild();
-        replica
+        }
     }
 
     /// Brings back what the store kept: the checkpoint, then the journal on top of it. `told` is the version up to which
@@ -95,23 +91,19 @@ impl ZoneReplica {
         let contained = saved.checkpoint.as_ref().map_or(0, |(position, _)| *position);
         replica.checkpointed = contained;
         replica.next_position = contained;
-        let (mut alarms, mut touched, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut alarms, mut kept) = (Vec::new(), Vec::new());
         // First the version that the history has told of; of batches that came at the same time as an edit of this node
         // some may stand after one that it has not.
         let is_told = |batch: &Batch| told.is_none_or(|told| told.contains(batch.dot));
         let (told_of, untold): (Vec<_>, Vec<_>) = saved.journal.into_iter().partition(|(_, batch)| is_told(batch));
         let untold_from = told_of.len();
-        let mut editor = replica.snapshot.edit();
         for (index, (position, batch)) in told_of.into_iter().chain(untold).enumerate() {
             replica.next_position = replica.next_position.max(position + 1);
-            if index == untold_from {
-                replica.show(&mut editor, std::mem::take(&mut touched), None);
-            }
+            let before = (index >= untold_from).then(|| replica.state.served().clone());
             match replica.state.apply(&batch) {
-                Ok(owners) if index >= untold_from => {
-                    replica.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
+                Ok(owners) => {
+                    before.iter().for_each(|before| replica.note(before, owners.clone(), &batch));
                 }
-                Ok(owners) => touched.extend(owners),
                 Err(ApplyError::Known) => {}
                 // A batch of another node that it builds on was not kept before a crash; it will come again.
                 Err(ApplyError::Waiting) => {
@@ -125,8 +117,7 @@ impl ZoneReplica {
             }
             kept.push((position, batch));
         }
-        replica.show(&mut editor, touched, None);
-        replica.publish(editor);
+        replica.publish();
         kept.sort_by_key(|(position, _)| *position);
         kept.into_iter().for_each(|(position, batch)| replica.log.push(position, batch));
         // An edit that took a vacated place may stand before what it builds on.
@@ -163,7 +154,7 @@ impl ZoneReplica {
 
     /// How many live records are not served.
     pub fn shadowed(&self) -> usize {
-        self.shadowed.values().sum()
+        self.state.shadowed_count()
     }
 
     /// The digest and version hash together: what peers compare.
@@ -212,12 +203,12 @@ impl ZoneReplica {
             };
             return ingested;
         }
-        let mut editor = self.snapshot.edit();
         let mut next = Some(batch);
         while let Some(batch) = next {
-            match self.apply_foreign(&batch) {
-                Ok(owners) => {
-                    self.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
+            match try_batch(&self.state, &batch) {
+                Ok((state, owners)) => {
+                    let before = std::mem::replace(&mut self.state, state);
+                    self.note(before.served(), owners, &batch);
                     let position = self.take_position();
                     self.log.push(position, batch.clone());
                     if self.points.note(batch.serial, batch.version_after().hash()) {
@@ -239,16 +230,9 @@ impl ZoneReplica {
             next = self.take_ready();
         }
         if !ingested.applied.is_empty() {
-            ingested.ambiguous.extend(self.publish(editor));
+            ingested.ambiguous.extend(self.publish());
         }
         ingested
-    }
-
-    fn apply_foreign(&mut self, batch: &Batch) -> Result<Vec<Name>, ApplyError> {
-        if !self.state.version().contains(batch.dot) && self.state.version().includes(&batch.deps) {
-            Scratch::try_batch(&self.state, batch).map_err(ApplyError::Illegal)?;
-        }
-        self.state.apply(batch)
     }
 
     /// Remembers that a batch cannot be applied here. Returns what an operator must hear, the first time.
@@ -289,31 +273,24 @@ impl ZoneReplica {
 
     /// Takes over another content of the same version, which most nodes hold. Returns how many records differed.
     pub fn repair(&mut self, right: ZoneState) -> usize {
-        let keys = |state: &ZoneState| -> BTreeSet<RecordKey> {
-            let sets =
-                state.owners.iter().flat_map(|(owner, sets)| sets.iter().map(move |(rtype, set)| (owner, rtype, set)));
-            sets.flat_map(|(owner, rtype, set)| {
-                set.records.iter().map(move |record| RecordKey {
-                    owner: owner.clone(),
-                    rtype,
-                    rdata: record.rdata.clone(),
-                })
-            })
-            .collect()
-        };
-        let differing = keys(&self.state).symmetric_difference(&keys(&right)).count();
+        let before = self.state.served().clone();
+        let mut recorder = DeltaRecorder::new(0);
+        recorder.zones(Some(&before), Some(right.served()));
+        let differing = recorder.removed.max(recorder.added) as usize;
         self.state = right;
-        self.rebuild_telling();
+        self.state.set_hidden(self.hidden);
+        self.publish_telling();
         differing
     }
 
     /// Applies batches of this node that have been stored.
     pub fn commit(&mut self, batches: Vec<(u64, Arc<Batch>)>) -> Committed {
-        let (mut committed, mut editor) = (Committed::default(), self.snapshot.edit());
+        let mut committed = Committed::default();
         for (position, batch) in batches {
+            let before = self.state.served().clone();
             match self.state.apply(&batch) {
                 Ok(owners) => {
-                    self.show(&mut editor, owners, Some(Cause::Edit(Made::by(&batch))));
+                    self.note(&before, owners, &batch);
                     self.log.push(position, batch.clone());
                     committed.news.push(batch);
                 }
@@ -321,14 +298,14 @@ impl ZoneReplica {
                 Err(error) => committed.errors.push(error),
             }
         }
-        committed.ambiguous = self.publish(editor);
+        committed.ambiguous = self.publish();
         committed
     }
 
     /// Takes in a whole state, and then the batches that waited for something in it.
     pub fn merge(&mut self, other: &ZoneState) -> Ingested {
         self.state.merge(other);
-        self.rebuild_telling();
+        self.publish_telling();
         match self.take_ready() {
             Some(batch) => self.ingest(batch),
             None => Ingested::default(),
@@ -366,7 +343,7 @@ impl ZoneReplica {
             zone: self.state.zone().clone(),
             incarnation: self.state.incarnation(),
             position,
-            chunks: self.state.encode(),
+            state: self.state.chunks(),
             keep_from: self.log.first_position().unwrap_or(position).min(position),
         }
     }
@@ -377,10 +354,10 @@ impl ZoneReplica {
         self.pending.remove(&ready)
     }
 
-    /// Makes the snapshot anew after the whole state was replaced, and tells the history in what it differs.
-    fn rebuild_telling(&mut self) {
+    /// Publishes after the whole state was replaced, and tells the history in what it differs.
+    fn publish_telling(&mut self) {
         let before = self.snapshot.clone();
-        self.rebuild();
+        self.publish();
         let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
         recorder.zones(Some(&before), Some(&self.snapshot));
         let same_version = before.version() == self.snapshot.version();
@@ -390,52 +367,24 @@ impl ZoneReplica {
         }
     }
 
-    fn rebuild(&mut self) {
-        let state = &self.state;
-        let mut editor = ZoneEditor::new(state.zone().clone(), state.soa(), state.serial());
-        editor.set_hidden(self.hidden);
-        self.shadowed.clear();
-        let owners = self.state.owners.keys().cloned().collect();
-        self.show(&mut editor, owners, None);
-        self.publish(editor);
-    }
-
-    /// Puts the state as it is into the next snapshot: the owners that changed, the serial and the version. The history
-    /// is told of it under its cause.
-    fn show(&mut self, editor: &mut ZoneEditor, mut touched: Vec<Name>, cause: Option<Cause>) {
-        touched.sort_unstable();
-        touched.dedup();
-        // The synthetic apex NS follows the SOA's primary, so the apex is always looked at again.
+    /// Tells the history what a batch changed of what is served: at the owners that it touched, and at the apex, where
+    /// the synthetic NS follows the SOA's primary.
+    fn note(&mut self, before: &Zone, mut touched: Vec<Name>, batch: &Batch) {
+        if self.hidden {
+            return;
+        }
+        let after = self.state.served();
         if touched.binary_search(self.state.zone()).is_err() {
             touched.push(self.state.zone().clone());
         }
-        let cause = cause.filter(|_| !self.hidden);
-        let before = editor.zone().head();
         let mut recorder = DeltaRecorder::new(MAX_ENTRY_BYTES);
-        for owner in touched {
-            let projected = self.state.project(&owner);
-            if cause.is_some() {
-                let node = editor.zone().get(owner.as_wire());
-                recorder.owner(&owner, node.map_or(&[], |node| node.rrsets()), &projected.rrsets);
-            }
-            editor.set(&owner, projected.rrsets);
-            if projected.shadowed > 0 {
-                self.shadowed.insert(owner, projected.shadowed);
-            } else {
-                self.shadowed.remove(&owner);
-            }
-        }
-        editor.set_soa(self.state.soa(), self.state.serial());
-        editor.set_version(self.state.version().hash());
-        if let Some(cause) = cause {
-            self.steps.push(Step::between(cause, before, editor.zone().head(), recorder));
-        }
+        touched.iter().for_each(|owner| recorder.node(before.get(owner.as_wire()), after.get(owner.as_wire())));
+        self.steps.push(Step::new(Cause::Edit(Made::by(batch)), before, after, recorder));
     }
 
-    /// Makes what was put into it the snapshot. Returns the serial if it is known to stand for another content
-    /// elsewhere.
-    fn publish(&mut self, editor: ZoneEditor) -> Option<u64> {
-        self.snapshot = Arc::new(editor.finish());
+    /// Makes the state as it is the snapshot. Returns the serial if it is known to stand for another content elsewhere.
+    fn publish(&mut self) -> Option<u64> {
+        self.snapshot = Arc::new(self.state.served().clone());
         self.quarantine.settle(self.state.version());
         let serial = self.state.serial();
         self.points.note(serial, self.state.version().hash()).then_some(serial)

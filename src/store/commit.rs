@@ -1,13 +1,11 @@
 //! Carrying out the replica's writes in one redb transaction.
 
-use std::sync::Arc;
-
 use redb::{Database, Durability, Table};
 
 use super::history::{HistoryTables, Retention};
 use super::rows::{CHUNKS, CheckpointHead, HEADS, JOURNAL, META, META_FACTS, RowKey};
 use crate::codec;
-use crate::replica::{Facts, IncarnationId, Write};
+use crate::replica::{Facts, IncarnationId, StateChunks, Write};
 
 type Rows<'t, K> = Table<'t, K, &'static [u8]>;
 type Keyed = (&'static [u8; 16], u64);
@@ -55,8 +53,8 @@ impl Tables<'_> {
         match write {
             Write::Journal { position, batch } => self.append(batch.incarnation, *position, &codec::encode(&**batch)),
             Write::Erase { incarnation, positions } => self.erase(*incarnation, positions),
-            Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
-                self.checkpoint(*incarnation, *position, chunks, *keep_from)
+            Write::Checkpoint { incarnation, position, state, keep_from, .. } => {
+                self.checkpoint(*incarnation, *position, state, *keep_from)
             }
             Write::Forget { incarnation } => self.forget(*incarnation),
             Write::History { entry, head } => self.history.append(&mut self.meta, entry, head),
@@ -83,14 +81,14 @@ impl Tables<'_> {
         &mut self,
         incarnation: IncarnationId,
         position: u64,
-        chunks: &[Arc<[u8]>],
+        state: &StateChunks,
         keep_from: u64,
     ) -> Result<(), Failure> {
         let id = &incarnation.0;
-        let head = CheckpointHead { position, chunks: chunks.len() as u64 };
+        let head = CheckpointHead { position, chunks: state.count().into() };
         self.heads.insert(id, RowKey::Head(incarnation).seal(&codec::encode(&head)).as_slice())?;
-        for (index, chunk) in (0u64..).zip(chunks) {
-            self.chunks.insert((id, index), RowKey::Chunk(incarnation, index).seal(chunk).as_slice())?;
+        for (index, chunk) in (0u64..).zip(state.iter()) {
+            self.chunks.insert((id, index), RowKey::Chunk(incarnation, index).seal(&chunk).as_slice())?;
         }
         self.chunks.retain_in((id, head.chunks)..=(id, u64::MAX), |_, _| false)?;
         self.journal.retain_in((id, 0)..(id, keep_from.min(position)), |_, _| false)?;

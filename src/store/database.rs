@@ -11,7 +11,7 @@ use super::{BackupError, Retention, Snapshot, StoreError, commit, history, home,
 use crate::replica::{HistoryPage, HistoryQuery, Saved, Write};
 
 /// The format of the rows that this version writes. It rises when an older version could misread them.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The file in the data directory.
 pub(super) const FILE: &str = "grapevine.redb";

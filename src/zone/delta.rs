@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Rdata, Record, RecordType, Rrset, Soa, Zone, ZoneContent};
+use super::{Name, Node, Rdata, Record, RecordType, Rrset, Soa, Zone, ZoneContent};
 
 /// What an entry is taken to cost beside its name and rdata: type, TTL, lengths, pointers.
 const RECORD_OVERHEAD: usize = 48;
@@ -77,17 +77,14 @@ impl DeltaRecorder {
         DeltaRecorder { limit, weight: 0, removed: 0, added: 0, records: Some(Default::default()) }
     }
 
-    /// Notes how an owner differs; the SOA is left out.
-    pub fn owner(&mut self, owner: &Name, before: &[Rrset], after: &[Rrset]) {
-        let find = |rrsets: &[Rrset], rtype| rrsets.iter().position(|rrset| rrset.rtype == rtype);
-        for old in before.iter().filter(|rrset| rrset.rtype != RecordType::SOA) {
-            match find(after, old.rtype) {
-                Some(at) => self.rrset(owner, Some(old), Some(&after[at])),
-                None => self.rrset(owner, Some(old), None),
-            }
+    /// Notes how a name differs; the SOA is left out.
+    pub fn node(&mut self, before: Option<Node<'_>>, after: Option<Node<'_>>) {
+        let Some(owner) = before.or(after).map(Node::owner) else { return };
+        for old in before.into_iter().flat_map(Node::rrsets).filter(|rrset| rrset.rtype != RecordType::SOA) {
+            self.rrset(owner, Some(old), after.and_then(|node| node.get(old.rtype)));
         }
-        for new in after.iter().filter(|rrset| rrset.rtype != RecordType::SOA) {
-            if find(before, new.rtype).is_none() {
+        for new in after.into_iter().flat_map(Node::rrsets).filter(|rrset| rrset.rtype != RecordType::SOA) {
+            if before.is_none_or(|node| node.get(new.rtype).is_none()) {
                 self.rrset(owner, None, Some(new));
             }
         }
@@ -95,25 +92,25 @@ impl DeltaRecorder {
 
     /// Notes all differences between two versions.
     pub fn zones(&mut self, before: Option<&Zone>, after: Option<&Zone>) {
-        for (owner, node) in before.into_iter().flat_map(Zone::iter) {
-            match after.and_then(|zone| zone.get(owner.as_wire())) {
-                Some(new) => self.owner(owner, node.rrsets(), new.rrsets()),
-                None => self.owner(owner, node.rrsets(), &[]),
+        for old in before.into_iter().flat_map(Zone::iter) {
+            let new = after.and_then(|zone| zone.get(old.owner()));
+            if new.is_none_or(|new| !new.block().is_same(old.block())) {
+                self.node(Some(old), new);
             }
         }
-        for (owner, node) in after.into_iter().flat_map(Zone::iter) {
-            if before.is_none_or(|zone| zone.get(owner.as_wire()).is_none()) {
-                self.owner(owner, &[], node.rrsets());
+        for new in after.into_iter().flat_map(Zone::iter) {
+            if before.is_none_or(|zone| zone.get(new.owner()).is_none()) {
+                self.node(None, Some(new));
             }
         }
     }
 
-    fn rrset(&mut self, owner: &Name, before: Option<&Rrset>, after: Option<&Rrset>) {
+    fn rrset(&mut self, owner: &[u8], before: Option<Rrset<'_>>, after: Option<Rrset<'_>>) {
         if before == after {
             return;
         }
         let same_ttl = before.map(|rrset| rrset.ttl) == after.map(|rrset| rrset.ttl);
-        let other = |rrset: Option<&Rrset>| -> BTreeSet<Vec<u8>> {
+        let other = |rrset: Option<Rrset<'_>>| -> BTreeSet<Vec<u8>> {
             rrset.filter(|_| same_ttl).into_iter().flat_map(Rrset::rdatas).map(<[u8]>::to_vec).collect()
         };
         let (in_before, in_after) = (other(before), other(after));
@@ -131,9 +128,14 @@ impl DeltaRecorder {
         }
     }
 
-    fn keep(&mut self, owner: &Name, rrset: &Rrset, rdata: &[u8], added: bool) {
+    fn keep(&mut self, owner: &[u8], rrset: Rrset<'_>, rdata: &[u8], added: bool) {
         let Some((removed_records, added_records)) = &mut self.records else { return };
-        let record = Record { owner: owner.clone(), rtype: rrset.rtype, ttl: rrset.ttl, rdata: Rdata::new(rdata) };
+        let record = Record {
+            owner: Name::from_valid_wire(owner),
+            rtype: rrset.rtype,
+            ttl: rrset.ttl,
+            rdata: Rdata::new(rdata),
+        };
         self.weight += weight(&record);
         if self.weight > self.limit {
             self.records = None;

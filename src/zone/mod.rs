@@ -3,25 +3,33 @@
 //! Pure values without I/O. A [`Zone`] is an immutable snapshot; an edit makes a new one that shares what it did not
 //! touch. Terms follow RFC 9499.
 
+mod builder;
+mod canonical_order;
 pub mod coexistence;
 mod content;
 mod delta;
+mod difference;
 mod name;
-mod name_table;
+mod node;
 mod ordered_names;
 pub mod rdata;
 mod record;
+mod rrset;
 mod rtype;
 mod serial;
 mod snapshot;
+mod table;
 mod zone_set;
 
+pub use builder::{Added, ZoneBuilder};
 pub use content::{Change, RrsetContent, Soa, ZoneContent};
 pub use delta::{DeltaRecorder, ZoneDelta};
 pub(crate) use name::unescape;
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, wire_name_len};
+pub use node::{Block, Node, Rrsets};
 pub use record::{Class, Rdata, Record, RecordKey};
+pub use rrset::{Rrset, RrsetBuf};
 pub use rtype::{RecordType, UnknownType};
 pub use serial::{serial_gt, served_serial};
-pub use snapshot::{Node, Rrset, Zone, ZoneEditor, ZoneHead};
+pub use snapshot::{Zone, ZoneHead};
 pub use zone_set::ZoneSet;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::canonical_order::canonical_key_of;
 use super::{Name, canonical_cmp};
 
 /// The most names in a chunk before it is split: small enough to copy for each edit, large enough to keep the list of
@@ -18,6 +19,12 @@ pub(super) struct OrderedNames {
 }
 
 impl OrderedNames {
+    /// The set of these distinct names.
+    pub(super) fn from_unsorted(mut names: Vec<Name>) -> OrderedNames {
+        names.sort_by_cached_key(|name| canonical_key_of(name.as_wire()));
+        OrderedNames { chunks: names.chunks(CHUNK).map(|chunk| Arc::new(chunk.to_vec())).collect() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }

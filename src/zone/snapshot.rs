@@ -1,102 +1,26 @@
-//! An immutable zone in the layout that answering wants, and the editor that makes the next one from it.
+//! An immutable zone in the layout that answering wants. A copy shares all with the original; a change to the copy
+//! leaves the original as it is and shares with it what it does not touch.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use super::name_table::NameTable;
+use super::canonical_order::canonical_key;
+use super::node::{Block, BlockWriter, Node, in_order};
 use super::ordered_names::OrderedNames;
-use super::{Name, Rdata, RecordType, RrsetContent, Soa, ZoneContent, served_serial};
+use super::rrset::RrsetBuf;
+use super::table::{Entry, Table};
+use super::{Name, Rdata, RecordType, Rrset, RrsetContent, Soa, ZoneContent, served_serial};
 
-/// All records of one owner and type, rdata in wire form one after the other.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rrset {
-    /// The type.
-    pub rtype: RecordType,
-    /// Time to live in seconds.
-    pub ttl: u32,
-    count: u16,
-    /// `rdlength`, `rdata`, `rdlength`, `rdata`, … (RFC 1035 §3.2.1), uncompressed.
-    wire: Box<[u8]>,
-}
-
-impl Rrset {
-    /// Packs rdata in the order given.
-    pub fn new<'a>(rtype: RecordType, ttl: u32, rdatas: impl IntoIterator<Item = &'a Rdata>) -> Rrset {
-        let (mut wire, mut count) = (Vec::new(), 0);
-        for rdata in rdatas {
-            wire.extend_from_slice(&(rdata.as_wire().len() as u16).to_be_bytes());
-            wire.extend_from_slice(rdata.as_wire());
-            count += 1;
-        }
-        Rrset { rtype, ttl, count, wire: wire.into() }
-    }
-
-    /// How many records.
-    pub fn count(&self) -> u16 {
-        self.count
-    }
-
-    /// The packed `rdlength` and rdata of every record.
-    pub fn as_wire(&self) -> &[u8] {
-        &self.wire
-    }
-
-    /// The rdata whose `rdlength` stands at a byte of [`Rrset::as_wire`].
-    pub fn rdata_at(&self, offset: usize) -> Option<&[u8]> {
-        let (length, tail) = self.wire.get(offset..)?.split_first_chunk::<2>()?;
-        tail.get(..u16::from_be_bytes(*length).into())
-    }
-
-    /// The rdata of each record.
-    pub fn rdatas(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        let mut rest = &self.wire[..];
-        std::iter::from_fn(move || {
-            let (length, tail) = rest.split_at_checked(2)?;
-            let (rdata, tail) = tail.split_at(usize::from(u16::from_be_bytes([length[0], length[1]])));
-            rest = tail;
-            Some(rdata)
-        })
-    }
-}
-
-/// What a zone has at one name. A node without RRsets is an empty non-terminal (RFC 4592 §2.2.2).
-#[derive(Clone, Debug, Default)]
-pub struct Node {
-    rrsets: Vec<Rrset>,
-    /// Nodes directly below; with none, a node that loses its last RRset goes.
-    children: u32,
-}
-
-impl Node {
-    /// The RRsets in order of type.
-    pub fn rrsets(&self) -> &[Rrset] {
-        &self.rrsets
-    }
-
-    /// The RRset of a type.
-    pub fn get(&self, rtype: RecordType) -> Option<&Rrset> {
-        self.rrsets.iter().find(|rrset| rrset.rtype == rtype)
-    }
-
-    /// The rdata of the RRSIGs that cover a type (RFC 4034 §3.1.1).
-    pub fn signatures(&self, covered: RecordType) -> impl Iterator<Item = &[u8]> {
-        let all = self.get(RecordType::RRSIG).into_iter().flat_map(Rrset::rdatas);
-        all.filter(move |rdata| rdata.starts_with(&covered.0.to_be_bytes()))
-    }
-
-    /// Whether names exist below this one.
-    pub fn has_children(&self) -> bool {
-        self.children > 0
-    }
-}
-
-/// An immutable snapshot of a zone. Cheap to clone; clones and successors share their data.
+/// A zone. Cheap to clone; clones and successors share their data.
 #[derive(Clone, Debug)]
 pub struct Zone {
     origin: Name,
     soa: Soa,
     serial: u64,
-    nodes: NameTable<Node>,
+    table: Table,
+    /// Names that exist: with RRsets, or with such names below.
+    names: usize,
+    /// Bytes of all nodes.
+    bytes: usize,
     record_count: usize,
     /// Nodes other than the apex with NS, or with DNAME anywhere: while zero, nothing in the zone is occluded.
     cuts: usize,
@@ -110,35 +34,90 @@ pub struct Zone {
 }
 
 impl Zone {
+    /// A zone that has nothing but its SOA; `serial` replaces the one in `soa`.
+    pub fn new(origin: Name, soa: Soa, serial: u64) -> Zone {
+        Zone::from_blocks(origin, soa, serial, Vec::new())
+    }
+
     /// Makes a zone from its content; the serial is the SOA's.
     pub fn from_content(content: &ZoneContent) -> Zone {
-        let mut editor = ZoneEditor::new(content.origin.clone(), content.soa.clone(), content.soa.serial.into());
         let mut rrsets = content.rrsets.iter().peekable();
-        while let Some(((owner, rtype), rrset)) = rrsets.next() {
-            let mut list = vec![Rrset::new(*rtype, rrset.ttl, &rrset.rdatas)];
+        let (mut blocks, mut writer) = (Vec::new(), BlockWriter::default());
+        while let Some((owner, _)) = rrsets.peek().map(|(key, _)| *key) {
+            writer.begin(owner.as_wire());
             while let Some(((_, rtype), rrset)) = rrsets.next_if(|((next, _), _)| next == owner) {
-                list.push(Rrset::new(*rtype, rrset.ttl, &rrset.rdatas));
+                writer.rrset(RrsetBuf::new(*rtype, rrset.ttl, &rrset.rdatas).view());
             }
-            editor.set(owner, list);
+            blocks.push(writer.finish(b""));
         }
-        editor.finish()
+        Zone::from_blocks(content.origin.clone(), content.soa.clone(), content.soa.serial.into(), blocks)
+    }
+
+    /// Makes a zone of nodes of distinct names at or below its origin; `serial` replaces the one in `soa`, which replaces
+    /// any SOA among the nodes.
+    pub fn from_blocks(origin: Name, soa: Soa, serial: u64, blocks: Vec<Block>) -> Zone {
+        let entries: Vec<Entry> = blocks.into_iter().map(|block| Entry::new(block, 0)).collect();
+        let mut zone = Zone {
+            table: Table::new(),
+            origin,
+            soa: soa.clone(),
+            serial,
+            names: 0,
+            bytes: 0,
+            record_count: 0,
+            cuts: 0,
+            wildcards: 0,
+            nsec: OrderedNames::default(),
+            nsec3: OrderedNames::default(),
+            hidden: false,
+            version: [0; 8],
+        };
+        // Names in a row mostly have one parent: its children are counted before it is told of them.
+        let (mut parents, mut last) = (Vec::<(Name, u32)>::new(), None::<&[u8]>);
+        let (mut nsec, mut nsec3) = (Vec::new(), Vec::new());
+        for entry in entries.iter().filter(|entry| entry.block.rrset_count() > 0) {
+            let owner = entry.block.owner();
+            let tally = zone.tally(&entry.block);
+            zone.names += 1;
+            zone.record_count += tally.records;
+            zone.cuts += tally.cuts;
+            zone.wildcards += tally.wildcards;
+            if tally.nsec {
+                nsec.push(Name::from_valid_wire(owner));
+            }
+            if tally.nsec3 {
+                nsec3.push(Name::from_valid_wire(owner));
+            }
+            let Some(parent) = parent_of(owner).filter(|_| owner != zone.origin.as_wire()) else { continue };
+            if last == Some(parent)
+                && let Some((_, count)) = parents.last_mut()
+            {
+                *count += 1;
+            } else {
+                parents.push((Name::from_valid_wire(parent), 1));
+                last = Some(parent);
+            }
+        }
+        zone.nsec = OrderedNames::from_unsorted(nsec);
+        zone.nsec3 = OrderedNames::from_unsorted(nsec3);
+        zone.bytes = entries.iter().map(|entry| entry.block.as_bytes().len()).sum();
+        zone.table = Table::from_entries(entries);
+        parents.into_iter().for_each(|(parent, count)| zone.count_children(parent.as_wire(), i64::from(count)));
+        zone.set_soa(soa, serial);
+        zone
     }
 
     /// The content without the layout.
     pub fn to_content(&self) -> ZoneContent {
         let mut content = ZoneContent::new(self.origin.clone(), self.soa.clone());
-        for (owner, node) in self.iter() {
-            for rrset in node.rrsets.iter().filter(|rrset| rrset.rtype != RecordType::SOA) {
+        for node in self.iter() {
+            let owner = node.name();
+            for rrset in node.rrsets().filter(|rrset| rrset.rtype != RecordType::SOA) {
                 let rdatas: BTreeSet<Rdata> = rrset.rdatas().map(Rdata::new).collect();
                 content.rrsets.insert((owner.clone(), rrset.rtype), RrsetContent { ttl: rrset.ttl, rdatas });
             }
         }
         content
-    }
-
-    /// An editor whose result differs from this zone only where it is told to.
-    pub fn edit(&self) -> ZoneEditor {
-        ZoneEditor { zone: self.clone() }
     }
 
     /// The apex.
@@ -163,7 +142,12 @@ impl Zone {
 
     /// How many names, empty non-terminals counted.
     pub fn name_count(&self) -> usize {
-        self.nodes.len()
+        self.names
+    }
+
+    /// About how many bytes its nodes take.
+    pub fn size(&self) -> usize {
+        self.bytes
     }
 
     /// Whether some name in the zone is a zone cut or owns a DNAME, so that names below may be occluded.
@@ -188,12 +172,12 @@ impl Zone {
 
     /// The NSEC owner at a lower-cased wire-form name or the last one before it: the one that matches or covers the name
     /// (RFC 4035 §5.4). The chain is a ring.
-    pub fn nsec_at_or_before(&self, wire: &[u8]) -> Option<(&Name, &Node)> {
+    pub fn nsec_at_or_before(&self, wire: &[u8]) -> Option<(&Name, Node<'_>)> {
         self.nsec.at_or_before(wire).and_then(|name| Some((name, self.get(name.as_wire())?)))
     }
 
     /// As [`Zone::nsec_at_or_before`] for the NSEC3 chain, by the hashed owner's name (RFC 5155 §3).
-    pub fn nsec3_at_or_before(&self, wire: &[u8]) -> Option<(&Name, &Node)> {
+    pub fn nsec3_at_or_before(&self, wire: &[u8]) -> Option<(&Name, Node<'_>)> {
         self.nsec3.at_or_before(wire).and_then(|name| Some((name, self.get(name.as_wire())?)))
     }
 
@@ -212,26 +196,185 @@ impl Zone {
         ZoneHead { soa: self.soa.clone(), serial: self.serial, version: self.version }
     }
 
-    /// The node at a lower-cased wire-form name.
-    pub fn get(&self, wire: &[u8]) -> Option<&Node> {
-        self.nodes.get(wire).map(|entry| &*entry.1)
+    /// The node at a lower-cased wire-form name, if the name exists.
+    pub fn get(&self, wire: &[u8]) -> Option<Node<'_>> {
+        self.table.get(wire).filter(|entry| entry.exists()).map(node)
+    }
+
+    /// The bytes at a name, though the name may not exist: the replica may keep something there all the same.
+    pub fn block(&self, wire: &[u8]) -> Option<&Block> {
+        self.table.get(wire).map(|entry| &entry.block)
     }
 
     /// The node at the apex; it always exists.
-    pub fn apex(&self) -> &Node {
+    pub fn apex(&self) -> Node<'_> {
         self.get(self.origin.as_wire()).expect("a zone is made with its SOA at the apex")
     }
 
     /// Every node in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Node)> {
-        self.nodes.iter().map(|entry| (&entry.0, &*entry.1))
+    pub fn iter(&self) -> impl Iterator<Item = Node<'_>> {
+        self.table.iter().filter(|entry| entry.exists()).map(node)
     }
 
     /// Every node in canonical order, the apex first.
-    pub fn sorted(&self) -> Vec<(&Name, &Node)> {
-        let mut nodes: Vec<_> = self.iter().collect();
-        nodes.sort_unstable_by(|a, b| a.0.cmp(b.0));
-        nodes
+    pub fn sorted(&self) -> Vec<Node<'_>> {
+        let (mut keys, mut nodes) = (Vec::with_capacity(self.bytes), Vec::with_capacity(self.names));
+        for node in self.iter() {
+            let start = keys.len();
+            canonical_key(node.owner(), &mut keys);
+            nodes.push((start..keys.len(), node));
+        }
+        nodes.sort_unstable_by(|a, b| keys[a.0.clone()].cmp(&keys[b.0.clone()]));
+        nodes.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// The bytes at every name, those that do not exist included; in no particular order.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.table.iter().map(|entry| &entry.block)
+    }
+
+    /// The same in `parts` parts of about the same size, the one with this index.
+    pub fn blocks_of_part(&self, index: usize, parts: usize) -> impl Iterator<Item = &Block> {
+        let shards = self.table.shard_count();
+        let range = index * shards / parts..(index + 1) * shards / parts;
+        range.flat_map(|shard| self.table.shard(shard)).map(|entry| &entry.block)
+    }
+
+    /// Whether two of the nodes that it was made of have one name, so that it is none.
+    pub fn has_duplicates(&self) -> bool {
+        self.table.has_duplicates()
+    }
+
+    /// Keeps the zone out of ordinary answers; see [`Zone::is_hidden`].
+    pub fn set_hidden(&mut self, hidden: bool) {
+        self.hidden = hidden;
+    }
+
+    /// Notes which version the zone shows; see [`Zone::version`].
+    pub fn set_version(&mut self, version: [u8; 8]) {
+        self.version = version;
+    }
+
+    /// Replaces the SOA; `serial` takes the place of the one in it.
+    pub fn set_soa(&mut self, soa: Soa, serial: u64) {
+        let origin = self.origin.clone();
+        let known = self.block(origin.as_wire()).cloned();
+        let rrsets = known.iter().flat_map(Block::rrsets).collect();
+        self.replace_apex(soa, serial, rrsets, known.as_ref().map_or(b"", Block::extra));
+    }
+
+    /// Replaces the SOA as [`Zone::set_soa`] does, and all else at the apex as [`Zone::set_with`] does.
+    pub fn set_apex(&mut self, soa: Soa, serial: u64, rrsets: &[RrsetBuf], extra: &[u8]) {
+        self.replace_apex(soa, serial, in_order(rrsets), extra);
+    }
+
+    /// Replaces all RRsets of `owner` but the SOA; an empty list removes them. `owner` lies in the zone.
+    pub fn set(&mut self, owner: &Name, rrsets: Vec<RrsetBuf>) {
+        self.set_with(owner, &rrsets, b"");
+    }
+
+    /// As [`Zone::set`], with what the replica keeps there; that is kept though there be no RRset.
+    pub fn set_with(&mut self, owner: &Name, rrsets: &[RrsetBuf], extra: &[u8]) {
+        debug_assert!(owner.is_at_or_below(&self.origin));
+        if *owner == self.origin {
+            return self.set_apex(self.soa.clone(), self.serial, rrsets, extra);
+        }
+        let mut views = in_order(rrsets);
+        views.retain(|rrset| rrset.rtype != RecordType::SOA);
+        if views.is_empty() && extra.is_empty() {
+            self.replace(owner.as_wire(), None);
+        } else {
+            self.replace(owner.as_wire(), Some(Block::new(owner.as_wire(), &views, extra)));
+        }
+    }
+
+    fn replace_apex(&mut self, mut soa: Soa, serial: u64, rrsets: Vec<Rrset<'_>>, extra: &[u8]) {
+        soa.serial = served_serial(serial);
+        let set = RrsetBuf::new(RecordType::SOA, soa.ttl, [&soa.to_rdata()]);
+        let mut rrsets: Vec<Rrset<'_>> = rrsets.into_iter().filter(|set| set.rtype != RecordType::SOA).collect();
+        let place = rrsets.partition_point(|rrset| rrset.rtype < RecordType::SOA);
+        rrsets.insert(place, set.view());
+        let origin = self.origin.clone();
+        self.replace(origin.as_wire(), Some(Block::new(origin.as_wire(), &rrsets, extra)));
+        self.soa = soa;
+        self.serial = serial;
+    }
+
+    /// Puts a node in place of the one at this name, and keeps all counts true.
+    fn replace(&mut self, owner: &[u8], block: Option<Block>) {
+        let before = self.table.get(owner);
+        let (existed, children) = before.map_or((false, 0), |entry| (entry.exists(), entry.children));
+        let old = before.map(|entry| self.tally(&entry.block)).unwrap_or_default();
+        let block = block.or_else(|| (children > 0).then(|| Block::new(owner, &[], b"")));
+        let new = block.as_ref().map(|block| self.tally(block)).unwrap_or_default();
+        self.bytes = self.bytes - old.bytes + new.bytes;
+        self.record_count = self.record_count - old.records + new.records;
+        self.cuts = self.cuts - old.cuts + new.cuts;
+        self.wildcards = self.wildcards - old.wildcards + new.wildcards;
+        if old.nsec != new.nsec {
+            self.nsec.set(&Name::from_valid_wire(owner), new.nsec);
+        }
+        if old.nsec3 != new.nsec3 {
+            self.nsec3.set(&Name::from_valid_wire(owner), new.nsec3);
+        }
+        let entry = block.map(|block| Entry::new(block, children));
+        let exists = entry.as_ref().is_some_and(Entry::exists);
+        match entry {
+            Some(entry) => self.table.put(entry),
+            None if old.bytes > 0 => self.table.remove(owner),
+            None => {}
+        }
+        self.came_or_went(owner, existed, exists);
+    }
+
+    /// Changes the number of names that exist directly below a name, which itself comes or goes with them.
+    fn count_children(&mut self, owner: &[u8], change: i64) {
+        let before = self.table.get(owner);
+        let existed = before.is_some_and(Entry::exists);
+        let known = before.map(|entry| (entry.block.clone(), entry.children));
+        let (block, children) = known.unwrap_or_else(|| {
+            let bare = Block::new(owner, &[], b"");
+            self.bytes += bare.as_bytes().len();
+            (bare, 0)
+        });
+        let entry = Entry::new(block, children.saturating_add_signed(change as i32));
+        let exists = entry.exists();
+        if exists || !entry.block.extra().is_empty() {
+            self.table.put(entry);
+        } else {
+            self.bytes -= entry.block.as_bytes().len();
+            self.table.remove(owner);
+        }
+        self.came_or_went(owner, existed, exists);
+    }
+
+    fn came_or_went(&mut self, owner: &[u8], existed: bool, exists: bool) {
+        if existed == exists {
+            return;
+        }
+        self.names = if exists { self.names + 1 } else { self.names - 1 };
+        if owner != self.origin.as_wire()
+            && let Some(parent) = parent_of(owner)
+        {
+            self.count_children(parent, if exists { 1 } else { -1 });
+        }
+    }
+
+    fn tally(&self, block: &Block) -> Tally {
+        let mut tally = Tally { bytes: block.as_bytes().len(), ..Tally::default() };
+        let below_apex = block.owner().len() > self.origin.as_wire().len();
+        for rrset in block.rrsets() {
+            tally.records += rrset.count();
+            match rrset.rtype {
+                RecordType::NS if below_apex => tally.cuts = 1,
+                RecordType::DNAME => tally.cuts = 1,
+                RecordType::NSEC => tally.nsec = true,
+                RecordType::NSEC3 => tally.nsec3 = true,
+                _ => {}
+            }
+        }
+        tally.wildcards = usize::from(tally.records > 0 && block.owner().starts_with(b"\x01*"));
+        tally
     }
 }
 
@@ -246,157 +389,37 @@ pub struct ZoneHead {
     pub version: [u8; 8],
 }
 
-/// Makes a zone, from nothing or from an older one.
-#[derive(Debug)]
-pub struct ZoneEditor {
-    zone: Zone,
-}
-
-impl ZoneEditor {
-    /// A zone that has nothing but its SOA; `serial` replaces the one in `soa`.
-    pub fn new(origin: Name, soa: Soa, serial: u64) -> ZoneEditor {
-        let nodes = NameTable::new();
-        let zone = Zone {
-            origin,
-            soa,
-            serial,
-            nodes,
-            record_count: 0,
-            cuts: 0,
-            wildcards: 0,
-            nsec: OrderedNames::default(),
-            nsec3: OrderedNames::default(),
-            hidden: false,
-            version: [0; 8],
-        };
-        let mut editor = ZoneEditor { zone };
-        let soa = editor.zone.soa.clone();
-        editor.set_soa(soa, serial);
-        editor
-    }
-
-    /// Keeps the zone out of ordinary answers; see [`Zone::is_hidden`].
-    pub fn set_hidden(&mut self, hidden: bool) {
-        self.zone.hidden = hidden;
-    }
-
-    /// Notes which version the finished zone shows; see [`Zone::version`].
-    pub fn set_version(&mut self, version: [u8; 8]) {
-        self.zone.version = version;
-    }
-
-    /// Replaces the SOA; `serial` takes the place of the one in it.
-    pub fn set_soa(&mut self, mut soa: Soa, serial: u64) {
-        soa.serial = served_serial(serial);
-        let rrset = Rrset::new(RecordType::SOA, soa.ttl, [&soa.to_rdata()]);
-        let origin = self.zone.origin.clone();
-        let mut rrsets: Vec<Rrset> = self.zone.get(origin.as_wire()).map(|n| n.rrsets.clone()).unwrap_or_default();
-        rrsets.retain(|old| old.rtype != RecordType::SOA);
-        rrsets.push(rrset);
-        self.zone.soa = soa;
-        self.zone.serial = serial;
-        self.replace(&origin, rrsets);
-    }
-
-    /// Replaces all RRsets of `owner` but the SOA; an empty list removes them. `owner` lies in the zone.
-    pub fn set(&mut self, owner: &Name, mut rrsets: Vec<Rrset>) {
-        debug_assert!(owner.is_at_or_below(&self.zone.origin));
-        rrsets.retain(|rrset| rrset.rtype != RecordType::SOA && rrset.count > 0);
-        if *owner == self.zone.origin {
-            rrsets.extend(self.zone.apex().get(RecordType::SOA).cloned());
-        }
-        self.replace(owner, rrsets);
-    }
-
-    /// The zone as far as it is.
-    pub fn zone(&self) -> &Zone {
-        &self.zone
-    }
-
-    /// The finished zone.
-    pub fn finish(self) -> Zone {
-        self.zone
-    }
-
-    fn replace(&mut self, owner: &Name, mut rrsets: Vec<Rrset>) {
-        rrsets.sort_by_key(|rrset| rrset.rtype);
-        let zone = &mut self.zone;
-        let before = zone.get(owner.as_wire()).map(|node| zone.tally(owner, &node.rrsets)).unwrap_or_default();
-        let after = zone.tally(owner, &rrsets);
-        zone.record_count = zone.record_count - before.records + after.records;
-        zone.cuts = zone.cuts - before.cuts + after.cuts;
-        zone.wildcards = zone.wildcards - before.wildcards + after.wildcards;
-        zone.nsec.set(owner, rrsets.iter().any(|rrset| rrset.rtype == RecordType::NSEC));
-        zone.nsec3.set(owner, rrsets.iter().any(|rrset| rrset.rtype == RecordType::NSEC3));
-        if rrsets.is_empty() {
-            self.clear(owner);
-        } else {
-            self.reach(owner);
-            self.zone.nodes.entry(owner, Node::default).rrsets = rrsets;
-        }
-    }
-
-    /// Makes sure that `owner` and every name between it and the apex has a node.
-    fn reach(&mut self, owner: &Name) {
-        let missing: Vec<Name> = std::iter::successors(Some(owner.clone()), Name::parent)
-            .take_while(|name| self.zone.get(name.as_wire()).is_none() && name.is_at_or_below(&self.zone.origin))
-            .collect();
-        for name in missing.iter().rev() {
-            if let Some(parent) = name.parent().filter(|_| *name != self.zone.origin) {
-                self.zone.nodes.entry(&parent, Node::default).children += 1;
-            }
-            self.zone.nodes.entry(name, Node::default);
-        }
-    }
-
-    /// Takes the RRsets from `owner`, and the nodes that then serve nothing.
-    fn clear(&mut self, owner: &Name) {
-        if self.zone.get(owner.as_wire()).is_none() {
-            return;
-        }
-        self.zone.nodes.entry(owner, Node::default).rrsets = Vec::new();
-        let mut name = owner.clone();
-        while name != self.zone.origin
-            && self.zone.get(name.as_wire()).is_some_and(|node| node.rrsets.is_empty() && node.children == 0)
-        {
-            self.zone.nodes.remove(&name);
-            let Some(parent) = name.parent() else { return };
-            self.zone.nodes.entry(&parent, Node::default).children -= 1;
-            name = parent;
-        }
-    }
-}
-
-/// What the RRsets of one owner add to a zone's totals.
+/// What one node adds to a zone's totals.
 #[derive(Default)]
 struct Tally {
+    bytes: usize,
     records: usize,
     cuts: usize,
     wildcards: usize,
+    nsec: bool,
+    nsec3: bool,
 }
 
-impl Zone {
-    fn tally(&self, owner: &Name, rrsets: &[Rrset]) -> Tally {
-        let has = |rtype| rrsets.iter().any(|rrset| rrset.rtype == rtype);
-        let cut = has(RecordType::NS) && *owner != self.origin;
-        Tally {
-            records: rrsets.iter().map(|rrset| usize::from(rrset.count)).sum(),
-            cuts: usize::from(cut || has(RecordType::DNAME)),
-            wildcards: usize::from(owner.is_wildcard() && !rrsets.is_empty()),
-        }
-    }
+fn node(entry: &Entry) -> Node<'_> {
+    Node { block: &entry.block, children: entry.children }
+}
+
+/// The name without its first label; none for the root.
+fn parent_of(owner: &[u8]) -> Option<&[u8]> {
+    owner.get(1 + usize::from(owner[0])..).filter(|_| owner[0] > 0)
 }
 
 /// Zones are compared by what they serve.
 impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
-        self.serial == other.serial && self.to_content() == other.to_content()
+        let same = |node: Node<'_>| other.get(node.owner()).is_some_and(|theirs| theirs.serves_same(node));
+        self.origin == other.origin && self.names == other.names && self.iter().all(same)
     }
 }
 
-impl From<&ZoneContent> for Arc<Zone> {
-    fn from(content: &ZoneContent) -> Arc<Zone> {
-        Arc::new(Zone::from_content(content))
+impl From<ZoneContent> for Zone {
+    fn from(content: ZoneContent) -> Zone {
+        Zone::from_content(&content)
     }
 }
 
@@ -412,42 +435,60 @@ mod tests {
         let root = Rdata::new([0u8].as_slice());
         let (mname, rname) = (root.clone(), root);
         let soa = Soa { ttl: 60, mname, rname, serial: 0, refresh: 1, retry: 1, expire: 1, minimum: 1 };
-        ZoneEditor::new(name("example."), soa, 7).finish()
+        Zone::new(name("example."), soa, 7)
     }
 
-    fn a(last: u8) -> Vec<Rrset> {
-        vec![Rrset::new(RecordType::A, 60, [&Rdata::new([192, 0, 2, last].as_slice())])]
+    fn a(last: u8) -> Vec<RrsetBuf> {
+        vec![RrsetBuf::new(RecordType::A, 60, [&Rdata::new([192, 0, 2, last].as_slice())])]
     }
 
     #[test]
     fn empty_non_terminals_come_and_go_with_what_is_below() {
-        let mut editor = empty().edit();
-        editor.set(&name("a.b.c.example."), a(1));
-        editor.set(&name("x.b.c.example."), a(2));
-        let zone = editor.finish();
-        assert!(zone.get(name("c.example.").as_wire()).is_some_and(|node| node.rrsets().is_empty()));
+        let mut zone = empty();
+        zone.set(&name("a.b.c.example."), a(1));
+        zone.set(&name("x.b.c.example."), a(2));
+        assert!(zone.get(name("c.example.").as_wire()).is_some_and(|node| node.rrsets().len() == 0));
         assert_eq!((zone.name_count(), zone.record_count()), (5, 3));
-        let mut editor = zone.edit();
-        editor.set(&name("a.b.c.example."), Vec::new());
-        let fewer = editor.finish();
+        let mut fewer = zone.clone();
+        fewer.set(&name("a.b.c.example."), Vec::new());
         assert_eq!((fewer.name_count(), fewer.record_count()), (4, 2));
-        let mut editor = fewer.edit();
-        editor.set(&name("x.b.c.example."), Vec::new());
-        let none = editor.finish();
+        let mut none = fewer.clone();
+        none.set(&name("x.b.c.example."), Vec::new());
         assert_eq!((none.name_count(), none.record_count()), (1, 1));
+        assert_eq!(none.size(), empty().size());
         assert_eq!((zone.name_count(), zone.record_count()), (5, 3), "the older snapshot is as it was");
     }
 
     #[test]
-    fn many_names_are_found_after_the_table_grew() {
-        let mut editor = empty().edit();
+    fn what_the_replica_keeps_at_a_name_does_not_make_it_exist() {
+        let mut zone = empty();
+        zone.set_with(&name("a.b.example."), &[], b"kept");
+        assert_eq!((zone.name_count(), zone.record_count()), (1, 1));
+        assert!(zone.get(name("a.b.example.").as_wire()).is_none());
+        assert_eq!(zone.block(name("a.b.example.").as_wire()).map(Block::extra), Some(&b"kept"[..]));
+        zone.set_with(&name("x.a.b.example."), &a(1), b"");
+        assert_eq!(zone.name_count(), 4);
+        zone.set(&name("x.a.b.example."), Vec::new());
+        assert_eq!(zone.name_count(), 1);
+        assert_eq!(zone.block(name("a.b.example.").as_wire()).map(Block::extra), Some(&b"kept"[..]));
+    }
+
+    #[test]
+    fn a_zone_made_in_one_go_is_the_one_made_name_by_name() {
+        let mut zone = empty();
         for i in 0..5000u32 {
-            editor.set(&name(&format!("n{i}.example.")), a(i as u8));
+            zone.set(&name(&format!("n{i}.{}.d{}.example.", i % 7, i % 900)), a(i as u8));
         }
-        let zone = editor.finish();
-        assert_eq!(zone.record_count(), 5001);
-        assert!((0..5000).all(|i| zone.get(name(&format!("n{i}.example.")).as_wire()).is_some()));
+        zone.set(&name("*.example."), a(1));
+        let again = Zone::from_content(&zone.to_content());
+        assert_eq!(zone, again);
+        let counts = |zone: &Zone| (zone.record_count(), zone.name_count(), zone.wildcards, zone.cuts, zone.bytes);
+        assert_eq!(counts(&zone), counts(&again));
+        assert_eq!(again.to_content(), zone.to_content());
         assert!(zone.get(name("n5000.example.").as_wire()).is_none());
-        assert_eq!(Zone::from_content(&zone.to_content()).to_content(), zone.to_content());
+        let children = |zone: &Zone| zone.sorted().iter().map(|node| (node.name(), node.children)).collect::<Vec<_>>();
+        assert_eq!(children(&zone), children(&again));
+        let parts: usize = (0..13).map(|part| zone.blocks_of_part(part, 13).count()).sum();
+        assert_eq!(parts, zone.blocks().count());
     }
 }

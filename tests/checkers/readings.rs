@@ -4,7 +4,7 @@ use std::path::Path;
 
 use grapevine::master::{ZoneFile, render};
 use grapevine::zone::rdata::canonical;
-use grapevine::zone::{Name, ZoneContent};
+use grapevine::zone::{Name, Zone, ZoneContent};
 
 use super::lines::HEAD;
 use super::stock::{ORIGIN, run};
@@ -61,7 +61,7 @@ pub(crate) fn compare(directory: &Path, index: usize) -> (usize, Vec<Difference>
             None => tell("what it printed cannot be read", &String::from_utf8_lossy(&printed)),
         }
         // What Grapevine writes is read by the tool as the original was.
-        let rendered = render(&ours, None);
+        let rendered = render(&Zone::from_content(&ours), None);
         match print(&rendered).map(|again| read(&again)) {
             Some(Some(again)) if lines(&again) == lines(&ours) => {}
             Some(Some(again)) => tell("it reads another thing from what is written here", &lines(&again).join("\n")),

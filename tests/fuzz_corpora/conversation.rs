@@ -60,7 +60,7 @@ pub(crate) fn record() -> Vec<(String, Vec<u8>)> {
     story.run("confirmed", 1500);
     let new = zone("new.example.", NEW_ZONE);
     for step in ["create", "create-again"] {
-        story.command(Command::Create { content: new.clone(), source: source() });
+        story.command(Command::Create { content: new.clone().into(), source: source() });
         story.run(step, 1500);
         story.command(Command::Delete { zone: new.origin.clone(), source: source() });
         story.run("delete", 1500);
@@ -100,7 +100,8 @@ impl Story {
             zone("other.", include_str!("../../fuzz/src/oracles/zones/other.zone")),
             zone("child.example.", include_str!("../../fuzz/src/oracles/zones/child.example.zone")),
         ];
-        let queue = files.into_iter().enumerate().map(|(index, zone)| (index, Event::Files(vec![zone]))).collect();
+        let queue =
+            files.into_iter().enumerate().map(|(index, zone)| (index, Event::Files(vec![zone.into()]))).collect();
         let (asked, script, scripts) = (BTreeMap::new(), Vec::new(), Vec::new());
         Story { nodes: [node(0), node(1)], elapsed_ms: 0, queue, asked, script, scripts }
     }

@@ -126,7 +126,7 @@ fn a_new_snapshot_is_answered_from_at_once() {
     assert_eq!(dig(at, &["+short", "new.example.", "A"]), "");
     let mut content = server.zones.load().get(&name("example.")).unwrap().to_content();
     content.add(record("new.example.", RecordType::A, &[192, 0, 2, 9]));
-    server.zones.store(Arc::new(ZoneSet::new([Arc::from(&content)])));
+    server.zones.store(Arc::new(ZoneSet::new([Arc::new(Zone::from_content(&content))])));
     assert_eq!(dig(at, &["+short", "new.example.", "A"]), "192.0.2.9\n");
 }
 
@@ -424,7 +424,7 @@ fn make_zones() -> ZoneSet {
         let text = [&[100], &[b'x'; 100][..]].concat();
         big.add(record(&format!("n{i}.big.example."), RecordType::TXT, &text));
     }
-    ZoneSet::new([&example, &reverse, &big].map(Arc::<Zone>::from))
+    ZoneSet::new([example, reverse, big].map(|content| Arc::new(Zone::from(content))))
 }
 
 fn zone(origin: &str) -> ZoneContent {

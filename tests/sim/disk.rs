@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use grapevine::node::PersistId;
-use grapevine::replica::{
-    Batch, Facts, HistoryHead, IncarnationId, Replica, Saved, SavedZone, Summary, Write, ZoneState,
-};
+use grapevine::replica::{Batch, Facts, HistoryHead, IncarnationId, Replica, Saved, SavedZone, Summary, Write};
 use grapevine::zone::Name;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -111,9 +109,9 @@ impl Disk {
                     let zone = self.zones.entry(incarnation).or_default();
                     zone.journal.retain(|position, _| !positions.contains(position));
                 }
-                Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
+                Write::Checkpoint { incarnation, position, state, keep_from, .. } => {
                     let zone = self.zones.entry(incarnation).or_default();
-                    zone.checkpoint = Some((position, chunks));
+                    zone.checkpoint = Some((position, state.iter().map(Arc::from).collect()));
                     zone.journal = zone.journal.split_off(&keep_from);
                 }
                 Write::Forget { incarnation } => {
@@ -154,9 +152,8 @@ pub(crate) fn describe(writes: &[Write]) -> String {
         Write::Journal { position, batch } => {
             format!("{:?}@{position} {:?}:{}", batch.incarnation, batch.dot.actor, batch.dot.seq)
         }
-        Write::Checkpoint { incarnation, position, keep_from, chunks, .. } => {
-            let state = ZoneState::decode(chunks.iter().map(|chunk| &**chunk)).expect("nodes write what decodes");
-            format!("{incarnation:?} whole {:?} @{position}, journal from {keep_from}", state.version())
+        Write::Checkpoint { incarnation, position, keep_from, state, .. } => {
+            format!("{incarnation:?} whole {:?} @{position}, journal from {keep_from}", state.state().version())
         }
         Write::Forget { incarnation } => format!("{incarnation:?} gone"),
         Write::History { entry, .. } => format!("history of {}", entry.zone),

@@ -88,11 +88,10 @@ impl Ledger {
         let mut news = Vec::new();
         for write in writes {
             match write {
-                Write::Checkpoint { incarnation, chunks, .. } if !self.genesis.contains_key(incarnation) => {
-                    let state =
-                        ZoneState::decode(chunks.iter().map(|chunk| &**chunk)).expect("nodes write what decodes");
+                Write::Checkpoint { incarnation, state, .. } if !self.genesis.contains_key(incarnation) => {
+                    let state = state.state();
                     assert_eq!(state.version().total(), 1, "a zone is first stored as it begins");
-                    self.begin(state);
+                    self.begin(state.clone());
                 }
                 Write::Journal { batch, .. } if batch.source.node == name && !self.knows(batch) => {
                     self.enter(machine, batch.clone());
@@ -114,8 +113,8 @@ impl Ledger {
         let (actor, seq) = state.version().iter().next().expect("a genesis is a batch");
         let zone = ZoneReplica::new(state, false);
         let records = live_records(&zone);
-        let sets = zone.snapshot().iter().flat_map(|(owner, node)| node.rrsets().iter().map(move |set| (owner, set)));
-        let ttls = sets.map(|(owner, set)| ((owner.clone(), set.rtype), set.ttl)).collect();
+        let sets = zone.snapshot().iter().flat_map(|node| node.rrsets().map(move |set| (node.name(), set)));
+        let ttls = sets.map(|(owner, set)| ((owner, set.rtype), set.ttl)).collect();
         self.genesis.insert(incarnation, Genesis { dot: Dot { actor, seq }, records, ttls, refresh });
     }
 
@@ -288,8 +287,9 @@ fn listed_life(key: &RecordKey) -> Option<IncarnationId> {
 /// All that is live in a zone, served or shadowed, but for the SOA.
 pub(crate) fn live_records(zone: &ZoneReplica) -> BTreeSet<RecordKey> {
     let mut live = BTreeSet::new();
-    for (owner, node) in zone.snapshot().iter() {
-        for set in node.rrsets().iter().filter(|set| set.rtype != RecordType::SOA) {
+    for node in zone.snapshot().iter() {
+        let owner = node.name();
+        for set in node.rrsets().filter(|set| set.rtype != RecordType::SOA) {
             live.extend(set.rdatas().map(|rdata| RecordKey {
                 owner: owner.clone(),
                 rtype: set.rtype,

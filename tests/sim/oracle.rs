@@ -182,9 +182,10 @@ impl Oracle {
             self.violations.push(format!("node {machine}, zone {origin}: nobody ever added {key:?}"));
         }
         drop(known);
-        for (owner, node) in zone.snapshot().iter() {
-            for set in node.rrsets().iter().filter(|set| set.rtype != RecordType::SOA) {
-                if !self.ledger.may_have_ttl(incarnation, owner, set.rtype, set.ttl, version) {
+        for node in zone.snapshot().iter() {
+            let owner = node.name();
+            for set in node.rrsets().filter(|set| set.rtype != RecordType::SOA) {
+                if !self.ledger.may_have_ttl(incarnation, &owner, set.rtype, set.ttl, version) {
                     let (rtype, ttl) = (set.rtype, set.ttl);
                     self.violations.push(format!("node {machine}: {owner} {rtype} has a TTL of {ttl}, long replaced"));
                 }
@@ -230,12 +231,12 @@ fn illegal(zone: &Zone) -> Option<String> {
     if apex.get(RecordType::SOA).map(|soa| soa.count()) != Some(1) || apex.get(RecordType::NS).is_none() {
         return Some("not one SOA, or no NS".to_owned());
     }
-    for (owner, node) in zone.iter() {
+    for node in zone.iter() {
         let Some(cname) = node.get(RecordType::CNAME) else { continue };
         if cname.count() != 1
-            || node.rrsets().iter().any(|rrset| rrset.rtype != RecordType::CNAME && !rrset.rtype.may_accompany_cname())
+            || node.rrsets().any(|rrset| rrset.rtype != RecordType::CNAME && !rrset.rtype.may_accompany_cname())
         {
-            return Some(format!("{owner} has a CNAME and other data"));
+            return Some(format!("{} has a CNAME and other data", node.name()));
         }
     }
     None

@@ -76,7 +76,7 @@ impl Run {
 
     pub(crate) fn create(&mut self, index: usize, content: ZoneContent) {
         let (ticket, source) = self.ticket();
-        self.world.command(index, ticket, Command::Create { content, source });
+        self.world.command(index, ticket, Command::Create { content: content.into(), source });
     }
 }
 
@@ -103,13 +103,13 @@ fn some_record(zone: &Zone, rng: &mut StdRng) -> Option<RecordKey> {
     let nodes = zone.sorted();
     let sets: Vec<_> = nodes
         .iter()
-        .filter(|(owner, _)| *owner != zone.origin())
-        .flat_map(|(owner, node)| node.rrsets().iter().map(move |set| (*owner, set)))
+        .filter(|node| node.owner() != zone.origin().as_wire())
+        .flat_map(|node| node.rrsets().map(move |set| (node, set)))
         .collect();
-    let (owner, set) = sets.choose(rng)?;
+    let (node, set) = sets.choose(rng)?;
     let rdatas: Vec<_> = set.rdatas().collect();
     let rdata = Rdata::new(*rdatas.choose(rng)?);
-    Some(RecordKey { owner: (*owner).clone(), rtype: set.rtype, rdata })
+    Some(RecordKey { owner: node.name(), rtype: set.rtype, rdata })
 }
 
 fn name(zone: &Name, label: &str) -> Name {

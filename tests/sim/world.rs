@@ -8,7 +8,7 @@ use grapevine::membership::Settings;
 use grapevine::node::{
     Command, Effect, Event, InboundId, Node, NodeConfig, PersistId, REQUEST_TIMEOUT, RequestId, Severity, Ticket,
 };
-use grapevine::zone::ZoneContent;
+use grapevine::zone::{Zone, ZoneContent};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -93,7 +93,7 @@ impl World {
         machine.node = Some(Node::new(config, machine.disk.read(), now));
         let files = machine.files.clone();
         self.note(|| format!("start {index}"));
-        self.handle(index, Event::Files(files));
+        self.handle(index, Event::Files(files.into_iter().map(Zone::from).collect()));
     }
 
     /// Power goes.

@@ -177,7 +177,7 @@ impl Bench {
             elapsed: Duration::ZERO,
             next_inbound: 0,
         };
-        bench.handle(Event::Files(vec![first_zone()]));
+        bench.handle(Event::Files(vec![first_zone().into()]));
         let identity = Identity::new(PEER.parse().expect("an address"), 1, "peer", 2).expect("a name");
         let roster = vec![Record { identity, incarnation: 0, state: State::Alive, since_ms: 0 }];
         assert_ne!(bench.protocol, 0, "the seed is sent an announcement");

@@ -75,9 +75,9 @@ fn zones() -> &'static ZoneSet {
             let file = ZoneFile::parse("zone", text.as_bytes(), &origin, &mut |_| Err("none".to_owned()));
             Zone::from_content(file.expect("the zones are good").content())
         };
-        let mut hidden = read(&HIDDEN).edit();
+        let mut hidden = read(&HIDDEN);
         hidden.set_hidden(true);
-        ZoneSet::new(ZONES.iter().map(read).chain([hidden.finish()]).map(Arc::new))
+        ZoneSet::new(ZONES.iter().map(read).chain([hidden]).map(Arc::new))
     })
 }
 

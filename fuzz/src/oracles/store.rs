@@ -30,9 +30,9 @@ impl Store {
                     let zone = self.zones.entry(incarnation).or_default();
                     zone.journal.retain(|position, _| !positions.contains(position));
                 }
-                Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
+                Write::Checkpoint { incarnation, position, state, keep_from, .. } => {
                     let zone = self.zones.entry(incarnation).or_default();
-                    zone.checkpoint = Some((position, chunks));
+                    zone.checkpoint = Some((position, state.iter().map(Arc::from).collect()));
                     zone.journal = zone.journal.split_off(&keep_from);
                 }
                 Write::Forget { incarnation } => drop(self.zones.remove(&incarnation)),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::fixture::*;
 use crate::answer::nsec3::hashed_owner;
-use crate::zone::{Name, Rdata, Record, RecordType, Zone, ZoneContent, ZoneSet};
+use crate::zone::{Name, Node, Rdata, Record, RecordType, Zone, ZoneContent, ZoneSet};
 
 const LINES: &str = "sig. NS ns1.sig.
     ns1.sig. A 192.0.2.1
@@ -62,7 +62,7 @@ fn nsec3() -> (ZoneSet, BTreeMap<String, String>) {
     let left_out = ["ns.sec.sig.", "ins.sig.", "far.off.sig.", "off.sig."];
     let chain: BTreeMap<Name, String> = zone
         .iter()
-        .map(|(name, _)| name)
+        .map(Node::name)
         .filter(|name| !left_out.contains(&name.to_string().as_str()))
         .map(|name| {
             let (hashed, length) = hashed_owner(&zone, name.as_wire()).expect("NSEC3PARAM");

@@ -7,7 +7,7 @@ use hickory_server::proto::op::Message;
 use hickory_server::proto::rr::Record as HickoryRecord;
 
 use crate::answer::{Context, Outcome, Server, Transport, answer};
-use crate::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneEditor, ZoneSet};
+use crate::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneSet};
 
 /// Wire form of an absolute name, its case kept.
 pub(super) fn wire(name: &str) -> Vec<u8> {
@@ -52,9 +52,9 @@ pub(super) fn zones(contents: impl IntoIterator<Item = ZoneContent>) -> ZoneSet 
 
 /// One zone that answers transfers alone.
 pub(super) fn hidden(content: &ZoneContent) -> ZoneSet {
-    let mut editor: ZoneEditor = Zone::from_content(content).edit();
-    editor.set_hidden(true);
-    ZoneSet::new([Arc::new(editor.finish())])
+    let mut zone = Zone::from_content(content);
+    zone.set_hidden(true);
+    ZoneSet::new([Arc::new(zone)])
 }
 
 /// A zone with one of everything.

@@ -76,11 +76,11 @@ impl World {
                 Ok(self.applied(&edit.zone, changed))
             }
             Command::Create { content, .. } => {
-                let origin = content.origin.clone();
+                let origin = content.origin().clone();
                 if self.zones.contains_key(&origin) {
                     return Err(CommandError::ZoneExists(origin));
                 }
-                self.insert(content);
+                self.insert(content.to_content());
                 Ok(self.applied(&origin, true))
             }
             Command::Direct(_) => unreachable!("files are edited whole"),
@@ -141,10 +141,10 @@ impl World {
 
     fn publish(&self) {
         let zones = self.zones.iter().map(|(origin, (content, serial))| {
-            let mut editor = Zone::from_content(content).edit();
-            editor.set_soa(content.soa.clone(), *serial);
-            editor.set_version(version(origin, *serial));
-            Arc::new(editor.finish())
+            let mut zone = Zone::from_content(content);
+            zone.set_soa(content.soa.clone(), *serial);
+            zone.set_version(version(origin, *serial));
+            Arc::new(zone)
         });
         self.published.send_replace(Arc::new(ZoneSet::new(zones)));
     }

@@ -207,7 +207,7 @@ async fn a_save_waits_while_the_node_takes_no_edits() {
     bench.write("example.zone", EXAMPLE);
     bench.until("the node is asked", |bench| bench.world().commands.len() > 1).await;
     assert!(
-        matches!(&bench.world().commands[0], Command::Create { content, .. } if content.origin == name("example."))
+        matches!(&bench.world().commands[0], Command::Create { content, .. } if *content.origin() == name("example."))
     );
     bench.world().initialised = true;
     bench.settled("example.zone", "example.").await;

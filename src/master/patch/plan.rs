@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::master::ZoneFile;
 use crate::master::entry::{EntryKind, RecordEntry};
 use crate::master::ttl::MAX_TTL;
-use crate::zone::{Change, Name, Rdata, RecordType, Soa, ZoneContent};
+use crate::zone::{Change, Name, Rdata, RecordType, Soa, Zone};
 
 /// What becomes of one record's entry.
 #[derive(Clone)]
@@ -45,16 +45,16 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(file: &ZoneFile, target: &ZoneContent) -> Plan {
+    pub(super) fn new(file: &ZoneFile, target: &Zone) -> Plan {
         let mut plan = Plan::default();
-        plan.collect_changes(&file.content, target);
+        plan.collect_changes(file.zone(), target);
         if !plan.changes.is_empty() {
             plan.place(file);
         }
         plan
     }
 
-    fn collect_changes(&mut self, content: &ZoneContent, target: &ZoneContent) {
+    fn collect_changes(&mut self, content: &Zone, target: &Zone) {
         for change in content.diff(target) {
             let (owner, rtype, added, removed) = match change {
                 Change::Add(record) => (record.owner, record.rtype, Some(record.rdata), None),
@@ -66,9 +66,10 @@ impl Plan {
                 }
             };
             let key = (owner, rtype);
-            let (old, new) = (content.rrsets.get(&key), target.rrsets.get(&key));
-            let ttl = new.map_or(0, |rrset| rrset.ttl).min(MAX_TTL);
-            let ttl_differs = old.zip(new).is_some_and(|(old, _)| old.ttl != ttl);
+            let ttl_in = |zone: &Zone| Some(zone.get(key.0.as_wire())?.get(key.1)?.ttl);
+            let (old, new) = (ttl_in(content), ttl_in(target));
+            let ttl = new.unwrap_or(0).min(MAX_TTL);
+            let ttl_differs = new.and(old).is_some_and(|old| old != ttl);
             let change = self.changes.entry(key).or_default();
             (change.ttl, change.ttl_differs) = (ttl, ttl_differs);
             change.added.extend(added);
@@ -83,7 +84,7 @@ impl Plan {
         let mut last_of_owner: HashMap<Name, Option<usize>> =
             self.changes.keys().map(|key| (key.0.clone(), None)).collect();
         let mut shared_until = 0;
-        for (index, entry) in file.entries.iter().enumerate() {
+        for (index, entry) in file.entries().iter().enumerate() {
             let shared = index < shared_until;
             match &entry.kind {
                 EntryKind::Include { included, end, .. } if file.sources[*included as usize].uses > 1 => {
@@ -130,8 +131,8 @@ impl Plan {
             || self.changes.get(&(owner.clone(), rtype)).is_none_or(|change| !change.removed.contains(rdata))
     }
 
-    pub(super) fn soa_action(&self, target: &ZoneContent, record: &RecordEntry) -> Action {
-        let wanted = target.soa.to_rdata();
+    pub(super) fn soa_action(&self, target: &Zone, record: &RecordEntry) -> Action {
+        let wanted = target.soa().to_rdata();
         match Soa::from_rdata(0, record.rdata.as_wire()) {
             Some(_) if record.rdata == wanted => Action::Keep,
             _ if record.repeats.is_some() => Action::Remove,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::master::{parse_rdata, render};
+use crate::zone::ZoneContent;
 
 const MAIN: &str = "zones/example.zone";
 
@@ -58,13 +59,13 @@ fn patched(files: &BTreeMap<String, String>, edit: impl FnOnce(&mut ZoneContent)
     let mut target = file.content().clone();
     edit(&mut target);
     let mut new = files.clone();
-    for (path, text) in file.patch(&target, file.marker()) {
+    for (path, text) in file.patch(&Zone::from_content(&target), file.marker()) {
         let text = String::from_utf8(text).expect("the test's texts are UTF-8");
         assert_ne!(new.insert(path, text.clone()), Some(text));
     }
     let again = read_all(&new);
     assert_eq!(again.content(), &target, "{}", new[MAIN]);
-    assert!(again.patch(&target, again.marker()).is_empty());
+    assert!(again.patch(&Zone::from_content(&target), again.marker()).is_empty());
     new
 }
 
@@ -91,16 +92,16 @@ mail    MX  10 (
 #[test]
 fn an_unedited_file_is_not_touched() {
     let file = read_all(&one(ZONE));
-    assert!(file.patch(file.content(), None).is_empty());
+    assert!(file.patch(file.zone(), None).is_empty());
 }
 
 #[test]
 fn a_repeated_soa_under_another_ttl_is_not_touched_unless_it_is_edited() {
     let zone = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n$TTL 30\n@ SOA ns hm 1 2 3 4 5\nx A 192.0.2.1\n";
     let file = read_all(&one(zone));
-    assert!(file.patch(file.content(), None).is_empty());
+    assert!(file.patch(file.zone(), None).is_empty());
     let new = patched(&one(zone), |content| content.soa.ttl = 90);
-    assert!(read_all(&new).patch(read_all(&new).content(), None).is_empty());
+    assert!(read_all(&new).patch(read_all(&new).zone(), None).is_empty());
     assert_eq!(read_all(&new).content().soa.ttl, 90);
 }
 
@@ -232,15 +233,15 @@ fn the_marker_is_put_first_replaced_and_taken_out() {
     let marker = |serial| Some(Marker { serial, version: [1; 8] });
     let file = read_all(&one(ZONE));
     let text = |patched: Vec<(String, Vec<u8>)>| String::from_utf8(patched[0].1.clone()).expect("UTF-8");
-    let first = text(file.patch(file.content(), marker(7)));
+    let first = text(file.patch(file.zone(), marker(7)));
     assert_eq!(first, format!("; grapevine: 7 0101010101010101\n{ZONE}"));
     let file = read_all(&one(&first));
     assert_eq!(file.marker(), marker(7));
-    assert!(file.patch(file.content(), marker(7)).is_empty());
-    let second = text(file.patch(file.content(), marker(8)));
+    assert!(file.patch(file.zone(), marker(7)).is_empty());
+    let second = text(file.patch(file.zone(), marker(8)));
     assert_eq!(second, format!("; grapevine: 8 0101010101010101\n{ZONE}"));
     let file = read_all(&one(&second));
-    assert_eq!(file.patch(file.content(), None), [(MAIN.to_owned(), ZONE.as_bytes().to_vec())]);
+    assert_eq!(file.patch(file.zone(), None), [(MAIN.to_owned(), ZONE.as_bytes().to_vec())]);
 }
 
 #[test]
@@ -261,7 +262,7 @@ fn a_marker_inside_an_entry_is_none() {
     let mut target = file.content().clone();
     remove(&mut target, "a 0 TXT x");
     let marker = Some(Marker { serial: 2, version: [0; 8] });
-    let text = String::from_utf8(file.patch(&target, marker).remove(0).1).expect("UTF-8");
+    let text = String::from_utf8(file.patch(&Zone::from_content(&target), marker).remove(0).1).expect("UTF-8");
     assert_eq!(text, "; grapevine: 2 0000000000000000\n$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.else.\n");
 }
 
@@ -392,7 +393,7 @@ proptest! {
         let mut content = parsed.expect("assumed").content().clone();
         apply(&mut content, &edits);
         let marker = Some(Marker { serial: content.soa.serial, version: *b"abcdefgh" });
-        let text = render(&content, marker);
+        let text = render(&Zone::from_content(&content), marker);
         let again = read_all(&one(&String::from_utf8(text).expect("UTF-8")));
         prop_assert_eq!(again.content(), &content);
         prop_assert_eq!(again.marker(), marker);

@@ -36,7 +36,7 @@ impl Mesh {
         for index in 0..count {
             mesh.join();
             let files = if index == 0 { vec![content("corp.example.")] } else { Vec::new() };
-            mesh.handle(index, Event::Files(files));
+            mesh.handle(index, Event::Files(files.into_iter().map(Zone::from).collect()));
         }
         mesh
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::wire::{self, Request, Response};
 use super::*;
 use crate::replica::{ActorId, Batch, Dot, Hlc, IncarnationId, Saved, SoaChange, VersionVector, Write, ZoneState};
-use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
+use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
 
 fn at(ms: u64) -> Now {
     Now { mono: Duration::from_millis(ms), wall_ms: 1_700_000_000_000 + ms }
@@ -56,7 +56,7 @@ fn started(joins: bool) -> Node {
         seed: 1,
     };
     let mut node = Node::new(config, Saved::default(), at(0));
-    handle(&mut node, Event::Files(vec![content("corp.example.")]));
+    handle(&mut node, Event::Files(vec![content("corp.example.").into()]));
     node
 }
 
@@ -144,7 +144,7 @@ fn a_batch_for_another_zone_than_its_incarnation_is_refused() {
 fn a_state_under_the_incarnation_of_another_zone_is_not_taken() {
     let mut node = started(false);
     let incarnation = the_zone(&node);
-    let mut state = ZoneState::genesis(&content("evil.example."), 1, 1);
+    let mut state = ZoneState::genesis(&Zone::from_content(&content("evil.example.")), 1, 1);
     state.incarnation_for_test(incarnation);
     let changed = node.replica.merge(state);
     assert_eq!((changed.alarms.len(), changed.publish), (1, false));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::node::{
@@ -9,7 +10,7 @@ use crate::node::{
     NodeConfig, Now, PersistId, RequestId, Source, Ticket,
 };
 use crate::replica::{Facts, HistoryHead, IncarnationId, Saved, SavedZone, Write};
-use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
+use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
 
 pub(in crate::node) const ZONE: &str = "corp.example.";
 
@@ -68,9 +69,9 @@ impl Disk {
                 Write::Erase { incarnation, positions } => {
                     self.zone(incarnation).journal.retain(|(position, _)| !positions.contains(position));
                 }
-                Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
+                Write::Checkpoint { incarnation, position, state, keep_from, .. } => {
                     let zone = self.zone(incarnation);
-                    zone.checkpoint = Some((position, chunks));
+                    zone.checkpoint = Some((position, state.iter().map(Arc::from).collect()));
                     zone.journal.retain(|(position, _)| *position >= keep_from);
                 }
                 Write::Forget { incarnation } => drop(self.zones.remove(&incarnation)),
@@ -131,7 +132,7 @@ impl World {
         };
         for i in 0..count {
             let files = if i == 0 { vec![content()] } else { Vec::new() };
-            world.events.push_back((i, Event::Files(files)));
+            world.events.push_back((i, Event::Files(files.into_iter().map(Zone::from).collect())));
         }
         world.run_until(|world| {
             let root = world.nodes[0].replica().root();
@@ -255,10 +256,10 @@ impl World {
         let served = self.nodes[at].served();
         let zone = served.get(&name(ZONE)).expect("the zone");
         let mut records = Vec::new();
-        for (owner, node) in zone.iter() {
-            for rrset in node.rrsets().iter().filter(|rrset| rrset.rtype == RecordType::A) {
+        for node in zone.iter() {
+            for rrset in node.rrsets().filter(|rrset| rrset.rtype == RecordType::A) {
                 for rdata in rrset.rdatas() {
-                    records.push(format!("{owner} {} {} {rdata:?}", rrset.ttl, rrset.rtype));
+                    records.push(format!("{} {} {} {rdata:?}", node.name(), rrset.ttl, rrset.rtype));
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! The history against what was served, with a disk that forgets what was not kept before a crash.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -32,9 +34,9 @@ impl Disk {
                         saved.journal.retain(|(at, _)| !positions.contains(at));
                     }
                 }
-                Write::Checkpoint { incarnation, position, chunks, keep_from, .. } => {
+                Write::Checkpoint { incarnation, position, state, keep_from, .. } => {
                     let saved = self.zones.entry(incarnation).or_insert_with(|| zone(incarnation));
-                    saved.checkpoint = Some((position, chunks));
+                    saved.checkpoint = Some((position, state.iter().map(Arc::from).collect()));
                     saved.journal.retain(|(at, _)| *at >= keep_from);
                 }
                 Write::Forget { incarnation } => drop(self.zones.remove(&incarnation)),
@@ -107,7 +109,7 @@ impl Bench {
     fn with_zone(actor: u8) -> Bench {
         let mut bench = Bench::new(actor);
         let source = Source::new(EditOrigin::File);
-        let staged = bench.replica.stage_create(&[content()], &source, bench.actor, 1_000).expect("a new zone");
+        let staged = bench.replica.stage_create(&[content().into()], &source, bench.actor, 1_000).expect("a new zone");
         bench.finish(staged);
         bench
     }
@@ -268,7 +270,7 @@ fn the_log_of_a_name_spans_its_lives_and_a_deleted_zone_can_be_shown() {
     assert_eq!(bench.causes(), ["created", "edit", "deleted"]);
     assert_eq!(bench.check(), 2, "both versions, from nothing");
     bench.crash();
-    let staged = bench.replica.stage_create(&[content()], &source, bench.actor, 4_000).expect("a new life");
+    let staged = bench.replica.stage_create(&[content().into()], &source, bench.actor, 4_000).expect("a new life");
     bench.finish(staged);
     bench.edit(&[add("www", 4, 60)]);
     assert_eq!(bench.causes(), ["created", "edit", "deleted", "created", "edit"]);

@@ -14,8 +14,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::replica::{
-    ActorId, Batch, Dot, EditOrigin, Facts, Hlc, IncarnationId, Saved, SoaChange, Source, VersionVector, Write,
+    ActorId, Batch, Dot, EditOrigin, Facts, Hlc, IncarnationId, Saved, SoaChange, Source, StateChunks, VersionVector,
+    Write, ZoneState,
 };
+use crate::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent};
 
 const ZONE: IncarnationId = IncarnationId([7; 16]);
 
@@ -45,9 +47,27 @@ fn journal(incarnation: IncarnationId, position: u64) -> Write {
     Write::Journal { position, batch: batch(incarnation, position, 100) }
 }
 
-fn checkpoint(incarnation: IncarnationId, position: u64, keep_from: u64, chunks: &[&[u8]]) -> Write {
-    let chunks = chunks.iter().map(|chunk| Arc::from(*chunk)).collect();
-    Write::Checkpoint { zone: "example.".parse().expect("a name"), incarnation, position, chunks, keep_from }
+/// A state with so many records of some kilobytes each.
+fn state(records: u8) -> StateChunks {
+    let zone: Name = "example.".parse().expect("a name");
+    let root = Rdata::new([0_u8].as_slice());
+    let (mname, rname) = (root.clone(), root);
+    let soa = Soa { ttl: 60, mname, rname, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+    let mut content = ZoneContent::new(zone.clone(), soa);
+    for number in 0..records {
+        let owner = zone.child(&[b'a' + number]).expect("a short name");
+        let rdata = Rdata::new([&[255][..], &[number; 255]].concat().repeat(200));
+        content.add(Record { owner, rtype: RecordType::TXT, ttl: 60, rdata });
+    }
+    ZoneState::genesis(&Zone::from_content(&content), 1, 1).chunks()
+}
+
+fn checkpoint(incarnation: IncarnationId, position: u64, keep_from: u64, state: StateChunks) -> Write {
+    Write::Checkpoint { zone: "example.".parse().expect("a name"), incarnation, position, state, keep_from }
+}
+
+fn encoded(state: &StateChunks) -> Vec<Arc<[u8]>> {
+    state.iter().map(Arc::from).collect()
 }
 
 fn positions(saved: &Saved) -> Vec<u64> {
@@ -72,14 +92,14 @@ fn reopening_gives_back_what_was_committed() {
     };
     let other = IncarnationId([9; 16]);
     let first = [journal(ZONE, 0), journal(ZONE, 1), Write::Facts(facts.clone())];
-    let second = [checkpoint(ZONE, 2, 1, &[b"state", b"of two"]), journal(ZONE, 2), journal(other, 0)];
+    let second = [checkpoint(ZONE, 2, 1, state(24)), journal(ZONE, 2), journal(other, 0)];
     store.commit(&[&first, &second]).expect("a commit");
 
     let (_store, saved) = reopen(store, &directory);
     assert_eq!(saved.facts, facts);
     let [zone, alone] = &saved.zones[..] else { panic!("two zones, not {saved:?}") };
-    let (position, chunks) = zone.checkpoint.as_ref().expect("a checkpoint");
-    assert_eq!((*position, chunks.iter().map(|c| &c[..]).collect::<Vec<_>>()), (2, vec![&b"state"[..], b"of two"]));
+    assert!(state(24).count() > 1);
+    assert_eq!(zone.checkpoint, Some((2, encoded(&state(24)))));
     assert_eq!(zone.journal, [(1, batch(ZONE, 1, 100)), (2, batch(ZONE, 2, 100))], "entries before 1 were let go");
     assert_eq!((alone.incarnation, alone.journal.len(), &alone.checkpoint), (other, 1, &None));
 }
@@ -88,17 +108,17 @@ fn reopening_gives_back_what_was_committed() {
 fn a_checkpoint_replaces_the_earlier_one_whole() {
     let directory = directory();
     let (mut store, _) = Store::open(directory.path()).expect("a new store");
-    store.commit(&[&[checkpoint(ZONE, 3, 0, &[b"a", b"b", b"c"])]]).expect("a commit");
-    store.commit(&[&[checkpoint(ZONE, 4, 4, &[b"d"])]]).expect("a commit");
+    store.commit(&[&[checkpoint(ZONE, 3, 0, state(24))]]).expect("a commit");
+    store.commit(&[&[checkpoint(ZONE, 4, 4, state(1))]]).expect("a commit");
     let (_store, saved) = reopen(store, &directory);
-    assert_eq!(saved.zones[0].checkpoint, Some((4, vec![Arc::from(&b"d"[..])])));
+    assert_eq!(saved.zones[0].checkpoint, Some((4, encoded(&state(1)))));
 }
 
 #[test]
 fn a_forgotten_incarnation_leaves_nothing() {
     let directory = directory();
     let (mut store, _) = Store::open(directory.path()).expect("a new store");
-    store.commit(&[&[checkpoint(ZONE, 1, 0, &[b"a"]), journal(ZONE, 1)]]).expect("a commit");
+    store.commit(&[&[checkpoint(ZONE, 1, 0, state(1)), journal(ZONE, 1)]]).expect("a commit");
     store.commit(&[&[Write::Forget { incarnation: ZONE }]]).expect("a commit");
     let (mut store, saved) = reopen(store, &directory);
     assert!(saved.zones.is_empty());
@@ -208,7 +228,7 @@ fn a_damaged_file_is_refused_or_unharmed_whichever_byte_was_hit() {
     let directory = directory();
     let (mut store, _) = Store::open(directory.path()).expect("a new store");
     let writes: Vec<Write> = (0..200).map(|position| journal(ZONE, position)).collect();
-    store.commit(&[&writes, &[checkpoint(ZONE, 100, 0, &[&[5; 9000]])]]).expect("a commit");
+    store.commit(&[&writes, &[checkpoint(ZONE, 100, 0, state(1))]]).expect("a commit");
     let (store, intact) = reopen(store, &directory);
     drop(store);
     let path = directory.path().join("grapevine.redb");
