@@ -24,6 +24,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod daemon;
+pub mod decision;
 pub mod files;
 pub mod gossip;
 pub mod master;

@@ -33,4 +33,4 @@ pub use error::FilesError;
 pub use held::Held;
 pub use origin::{file_name, origin_of};
 pub use read::read_text;
-pub use run::{CommandRequest, Decision, FilesHandle, FilesRequest};
+pub use run::{CommandRequest, FilesHandle};
