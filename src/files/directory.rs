@@ -10,6 +10,7 @@ use super::bases::Bases;
 use super::entry::Entry;
 use super::held::{Cause, HeldFiles};
 use super::read::{Reading, Unread, assemble, read};
+use super::rewrite::{self, Rewrite};
 use super::save::is_replicated;
 use super::watcher::Kind;
 use super::{FilesError, origin, scan, write};
@@ -109,6 +110,10 @@ impl ZoneFiles {
     /// node has read or written under its marker is no save, but the other side of the exchange.
     fn end_exchanges(&self) {
         for (origin, entry) in &self.entries {
+            if let Some(rewrites) = self.bases.rewrites(origin) {
+                self.undo(origin, &rewrites);
+                continue;
+            }
             let Some(text) = write::swapped_out(&entry.path) else { continue };
             let texts = BTreeMap::from([(entry.path.to_string_lossy().into_owned(), text)]);
             let is_save = match assemble(&entry.path, origin, &texts).map(|reading| reading.parsed) {
@@ -124,6 +129,22 @@ impl ZoneFiles {
                     let file = entry.path.display();
                     tracing::error!(zone = %origin, %file, %error, "a file cannot be put back as it was before a crash");
                 }
+            }
+        }
+    }
+
+    /// The same for a file of several texts.
+    fn undo(&self, origin: &Name, rewrites: &[Rewrite]) {
+        match rewrite::undo(rewrites) {
+            Ok(saves) => {
+                for file in saves {
+                    let file = file.display();
+                    tracing::info!(zone = %origin, %file, "a save that was put aside by a crash is there again");
+                }
+                self.bases.end_rewrites(origin);
+            }
+            Err(error) => {
+                tracing::error!(zone = %origin, %error, "the files of a zone cannot be put back as they were before a crash");
             }
         }
     }

@@ -18,6 +18,7 @@ mod look;
 mod origin;
 mod outcome;
 mod read;
+mod rewrite;
 mod run;
 mod save;
 mod scan;
