@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::directory::{Ask, QUIET, RETRY, UNDERWAY, ZoneFiles};
+use super::directory::{Ask, QUIET, RETRY, UNSEEN, ZoneFiles};
 use super::held::Held;
 use super::watcher::{Hint, Watcher};
 use crate::decision::DecisionRequest;
@@ -146,7 +146,7 @@ impl ZoneFiles {
     async fn work(&mut self, inputs: &mut Inputs) -> Result<(), Stopped> {
         let now = Instant::now();
         if now >= inputs.next_rescan {
-            self.rescan(UNDERWAY);
+            self.rescan(UNSEEN);
             self.outdated.append(&mut self.unwritten);
             inputs.next_rescan = now + RESCAN;
         }

@@ -6,6 +6,7 @@ mod client;
 mod clocks;
 mod cluster;
 mod crashes;
+mod editors;
 mod forms;
 mod harness;
 mod history;
