@@ -11,6 +11,7 @@ mod forms;
 mod harness;
 mod history;
 mod options;
+mod read_only;
 mod records;
 mod refusals;
 mod spread;
