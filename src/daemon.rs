@@ -22,12 +22,13 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin, ControlSocket, Process};
 use crate::answer::Server;
 use crate::config::{Config, LogConfig, LogFormat};
+use crate::decision::DecisionRequest;
 use crate::files::{self, ZoneFiles};
 use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
 use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, PersistId, View};
 use crate::replica::Write;
-use crate::serve::{CookieRoots, EncryptedConfig, Listener, RateLimit, ServeConfig, Servers, TcpLimits};
+use crate::serve::{CookieRoots, EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
 use crate::store::{BackupError, BackupHead, Retention, Snapshot, Store, Writer};
 use crate::zone::{Zone, ZoneSet};
 
@@ -353,7 +354,7 @@ struct FilesTask {
     config: Config,
     metrics: Arc<Metrics>,
     held: watch::Sender<Arc<Vec<admin::Held>>>,
-    decisions: mpsc::Receiver<admin::FilesRequest>,
+    decisions: mpsc::Receiver<DecisionRequest>,
     offer: mpsc::Sender<Vec<Zone>>,
 }
 
@@ -382,12 +383,7 @@ impl FilesTask {
                     return Ok("the zone files");
                 },
                 Some(request) = self.decisions.recv() => {
-                    let decision = match request.decision {
-                        admin::Decision::Approve => files::Decision::Approve,
-                        admin::Decision::Reject => files::Decision::Reject,
-                    };
-                    let forwarded = files::FilesRequest { origin: request.origin, decision, reply: request.reply };
-                    let _ = requests.send(forwarded).await;
+                    let _ = requests.send(request).await;
                 }
             }
         }
@@ -515,13 +511,6 @@ fn serve_config(config: &Config, listeners: Vec<Listener>, own: bool, cookies: &
             key: tls.key.clone(),
         }),
         cookies: Some(cookies.clone()),
-        rate_limit: dns.rrl.clone().map(|rrl| RateLimit {
-            rate: rrl.rate,
-            slip: rrl.slip,
-            window: rrl.window,
-            ipv4_prefix: rrl.ipv4_prefix,
-            ipv6_prefix: rrl.ipv6_prefix,
-            exempt: rrl.exempt,
-        }),
+        rate_limit: dns.rrl.clone(),
     }
 }

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "admin",
             "config",
+            "decision",
             "metrics",
             "node",
             "answer",
@@ -33,12 +34,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["gossip", "serve", "files", "store", "admin", "zone"]),
     ("metrics", &[]),
     ("account", &[]),
+    ("decision", &["zone"]),
     // `Write` is what the node wants kept: the loop hands it on to the store.
     ("gossip", &["node", "replica::Write", "metrics", "codec", "zone"]),
     ("serve", &["answer", "zone", "metrics"]),
-    ("files", &["master", "replica", "node", "zone", "codec", "metrics", "account"]),
+    ("files", &["master", "replica", "node", "zone", "codec", "metrics", "account", "decision"]),
     ("store", &["replica", "zone", "codec", "metrics"]),
-    ("admin", &["node", "master", "zone", "metrics", "account"]),
+    ("admin", &["node", "master", "zone", "metrics", "account", "decision"]),
     ("node", &["membership", "replica", "zone", "codec"]),
     ("membership", &["codec"]),
     ("replica", &["zone", "codec"]),
@@ -50,10 +52,11 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The command line runs the daemon and asks it, checks files, makes keys and prints what it is told of a node. It has no
 /// business with the rest of files, of gossip and of the node.
-const CLI_SEES: [&str; 19] = [
+const CLI_SEES: [&str; 20] = [
     "daemon",
     "config",
     "admin",
+    "decision",
     "master",
     "zone",
     "files::origin_of",

@@ -17,8 +17,8 @@ use super::history_report::{
 };
 use super::records::{Edited, RecordsRequest};
 use super::report::{Decided, Deleted, Status, WaitReport, ZoneReport};
-use super::server::Decision;
 use super::wait::Condition;
+use crate::decision::Decision;
 use crate::zone::Name;
 
 /// How long a daemon may take for anything but a wait: more than it gives itself for a command.

@@ -50,6 +50,6 @@ pub use history_report::{
 };
 pub use records::{Edited, RecordVerb, RecordsRequest, SpreadReport, WaitLevel};
 pub use report::{Decided, Deleted, Held, HeldDiagnostic, Process, SoaReport, Status, WaitReport, ZoneReport};
-pub use server::{Admin, CommandRequest, Decision, FilesHandle, FilesRequest, serve};
+pub use server::{Admin, CommandRequest, FilesHandle, serve};
 pub use socket::{BindError, ControlSocket};
 pub use wait::{Condition, MAX_WAIT};

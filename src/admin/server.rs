@@ -25,6 +25,7 @@ use super::report::{Decided, Deleted, Held, Process, SoaReport, Status, WaitRepo
 use super::socket::ControlSocket;
 use super::wait::{Condition, MAX_WAIT};
 use super::{conflicts, exposition, history, records};
+use crate::decision::{Decision, DecisionRequest};
 use crate::metrics::Metrics;
 use crate::node::{Applied, Command, CommandError, EditOrigin, MemberView, Source, View, ZoneView};
 use crate::zone::{Name, Node, ZoneSet, served_serial};
@@ -41,33 +42,13 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 /// A command for the node, and where its result goes.
 pub type CommandRequest = (Command, oneshot::Sender<Result<Applied, CommandError>>);
 
-/// What a person decided about a held file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Decision {
-    /// Take it over as it is.
-    Approve,
-    /// Put the zone as it is served back into the file.
-    Reject,
-}
-
-/// A decision for the zone files, and where its outcome goes: what was done, or why not, in words.
-#[derive(Debug)]
-pub struct FilesRequest {
-    /// The zone.
-    pub origin: Name,
-    /// What to do with its file.
-    pub decision: Decision,
-    /// Where to answer.
-    pub reply: oneshot::Sender<Result<String, String>>,
-}
-
 /// The way to the zone files.
 #[derive(Clone, Debug)]
 pub struct FilesHandle {
     /// The files held at the moment.
     pub held: watch::Receiver<Arc<Vec<Held>>>,
     /// Where decisions go.
-    pub requests: mpsc::Sender<FilesRequest>,
+    pub requests: mpsc::Sender<DecisionRequest>,
 }
 
 /// What the interface shows and whom it asks.
@@ -252,7 +233,7 @@ async fn decide(State(shared): Ctx, Path(origin): Path<String>, decision: Decisi
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     }
     let (reply, result) = oneshot::channel();
-    let request = FilesRequest { origin: origin.clone(), decision, reply };
+    let request = DecisionRequest { origin: origin.clone(), decision, reply };
     let outcome = ask(shared.admin.files.requests.send(request), result)
         .await?
         .map_err(|message| ApiError::new(StatusCode::CONFLICT, message))?;

@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use super::{backup, config, conflicts, keygen, members, metrics, record, serve, settings, status, version};
 use super::{zone_blame, zone_diff, zone_drop, zone_log, zone_rollback, zone_show};
 use super::{zone_check, zone_decide, zone_delete, zone_wait, zones};
-use crate::admin::Decision;
+use crate::decision::Decision;
 
 /// N equal nodes that answer DNS as one server: edit a zone file on any node, dig any node.
 #[derive(Parser, Debug)]

@@ -7,6 +7,7 @@ mod age;
 mod args;
 mod backup;
 mod config;
+mod confirm;
 mod conflicts;
 mod control;
 mod exit;

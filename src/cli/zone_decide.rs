@@ -3,7 +3,7 @@
 use super::control::{ControlArgs, JsonArgs, ask};
 use super::exit::{Exit, Failure};
 use super::output::{print, print_json};
-use crate::admin::Decision;
+use crate::decision::Decision;
 use crate::zone::Name;
 
 /// A zone whose file is held, as `grapevine status` shows

@@ -1,9 +1,8 @@
 //! `grapevine zone delete`: removes a zone from every node.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
+use super::confirm::ConfirmArgs;
 use super::control::{ControlArgs, JsonArgs, ask};
-use super::exit::{Exit, Failure, OrExit};
+use super::exit::{Exit, Failure};
 use super::output::{print, print_json};
 use crate::zone::Name;
 
@@ -15,9 +14,8 @@ use crate::zone::Name;
 pub(super) struct ZoneDeleteArgs {
     /// The zone
     origin: Name,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     #[command(flatten)]
     control: ControlArgs,
     #[command(flatten)]
@@ -26,11 +24,10 @@ pub(super) struct ZoneDeleteArgs {
 
 pub(super) fn run(args: &ZoneDeleteArgs) -> Result<Exit, Failure> {
     let client = args.control.client()?;
-    if !args.yes && io::stdin().is_terminal() {
+    if args.confirm.asks() {
         let zone = ask(client.zone(&args.origin))?.zone;
-        if !confirm(&format!("Delete {} with {} records on every node?", args.origin, zone.records))? {
-            return Err(Failure::say(Exit::No, "nothing was deleted"));
-        }
+        let question = format!("Delete {} with {} records on every node?", args.origin, zone.records);
+        args.confirm.ask(&question, "nothing was deleted")?;
     }
     let deleted = ask(client.delete(&args.origin))?;
     if args.json.json {
@@ -42,12 +39,4 @@ pub(super) fn run(args: &ZoneDeleteArgs) -> Result<Exit, Failure> {
         ))?;
     }
     Ok(Exit::Ok)
-}
-
-/// Asks on the terminal.
-pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
-    write!(io::stderr(), "{question} [y/N] ").or_exit(Exit::Internal)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).or_exit(Exit::Internal)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

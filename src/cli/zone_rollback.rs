@@ -1,11 +1,11 @@
 //! `grapevine zone rollback`: makes a zone say what it said before, by a new edit.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, Write};
 
+use super::confirm::ConfirmArgs;
 use super::control::{ControlArgs, JsonArgs, ask};
 use super::exit::{Exit, Failure};
 use super::output::{print, print_json};
-use super::zone_delete::confirm;
 use super::zone_diff::lines;
 use crate::zone::Name;
 
@@ -22,9 +22,8 @@ pub(super) struct ZoneRollbackArgs {
     /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     #[command(flatten)]
     control: ControlArgs,
     #[command(flatten)]
@@ -33,11 +32,11 @@ pub(super) struct ZoneRollbackArgs {
 
 pub(super) fn run(args: &ZoneRollbackArgs) -> Result<Exit, Failure> {
     let client = args.control.client()?;
-    if !args.dry_run && !args.yes && io::stdin().is_terminal() {
+    if !args.dry_run && args.confirm.asks() {
         let plan = ask(client.rollback(&args.origin, args.serial, true))?;
         eprint_lines(&plan.changes);
-        if !plan.changes.is_empty() && !confirm(&format!("Make these {} changes?", plan.changes.len()))? {
-            return Err(Failure::say(Exit::No, "nothing was changed"));
+        if !plan.changes.is_empty() {
+            args.confirm.ask(&format!("Make these {} changes?", plan.changes.len()), "nothing was changed")?;
         }
     }
     let done = ask(client.rollback(&args.origin, args.serial, args.dry_run))?;
@@ -57,7 +56,6 @@ pub(super) fn run(args: &ZoneRollbackArgs) -> Result<Exit, Failure> {
 }
 
 fn eprint_lines(changes: &[String]) {
-    use io::Write;
     // With standard error closed there is nobody to ask either.
     let _ = write!(io::stderr(), "{}", lines(changes));
 }

@@ -11,6 +11,7 @@ use super::layers::{Effective, Layers};
 use super::settings::*;
 use super::value::{Age, Label, LogFilter, Number, Size, Value};
 use super::{ConfigErrors, GOSSIP_PORT, Seed, rules};
+use crate::serve::RateLimit;
 
 /// Where a configuration file is looked for, if none is named: beside the person, then in the system's place.
 const USUAL_FILES: [&str; 2] = ["grapevine.toml", "/etc/grapevine/grapevine.toml"];
@@ -63,7 +64,7 @@ pub struct DnsConfig {
     /// Limits on TCP.
     pub tcp: TcpConfig,
     /// The limit on responses over UDP, if there is one.
-    pub rrl: Option<RrlConfig>,
+    pub rrl: Option<RateLimit>,
     /// DNS over TLS and QUIC, if they are to be served.
     pub tls: Option<TlsConfig>,
 }
@@ -79,23 +80,6 @@ pub struct TcpConfig {
     pub idle_timeout: Duration,
     /// How long a client may take to read a part of a response.
     pub write_timeout: Duration,
-}
-
-/// Response rate limiting over UDP.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RrlConfig {
-    /// Responses a second to one network.
-    pub rate: u32,
-    /// Of the responses withheld, one in so many is sent truncated; 0 for none.
-    pub slip: u32,
-    /// How long a flood is remembered.
-    pub window: Duration,
-    /// Bits of an IPv4 address that make a network.
-    pub ipv4_prefix: u8,
-    /// Bits of an IPv6 address that make a network.
-    pub ipv6_prefix: u8,
-    /// Networks that are never limited.
-    pub exempt: Vec<IpNet>,
 }
 
 /// DNS over TLS.
@@ -246,9 +230,9 @@ fn read_dns(layers: &mut Layers<'_>, flags: &Overrides) -> DnsConfig {
     }
 }
 
-fn read_rrl(layers: &mut Layers<'_>) -> Option<RrlConfig> {
+fn read_rrl(layers: &mut Layers<'_>) -> Option<RateLimit> {
     // Prefixes, slip and window are those of BIND and NSD.
-    let rrl = RrlConfig {
+    let rrl = RateLimit {
         rate: layers.one(RRL_RATE, None, Number::<0, 100_000>(0)).0,
         slip: layers.one(RRL_SLIP, None, Number::<0, 100>(2)).0,
         window: layers.one(RRL_WINDOW, None, Duration::from_secs(15)),

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use super::directory::ZoneFiles;
 use super::held::Cause;
-use super::run::{Decision, Node, Stopped};
+use super::run::{Node, Stopped};
 use super::save::marker_of;
 use super::write_back::{Composed, Texts, compose, fresh};
 use super::{read, write};
+use crate::decision::Decision;
 use crate::node::{Command, EditOrigin, Source};
 use crate::zone::{Name, Zone};
 

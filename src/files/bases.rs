@@ -15,6 +15,7 @@ use crate::codec;
 use crate::master::Marker;
 use crate::zone::{Block, Name, Soa, Zone};
 
+use super::rewrite::Rewrite;
 use super::{origin, write};
 
 /// Versions kept for each zone: an editor left open over this many edits of other nodes is an old one.
@@ -31,6 +32,9 @@ const UNMARKED: &str = "unmarked";
 
 /// The file of the last text.
 const TEXT: &str = "text";
+
+/// The file of what a write-back of several texts is about, while it lasts.
+const REWRITES: &str = "rewrites";
 
 /// Longer texts are not kept: nobody keeps comments in millions of records.
 const MAX_TEXT: usize = 8 << 20;
@@ -106,6 +110,24 @@ impl Bases {
         lz4_flex::decompress_size_prepended(open(&bytes)?).ok()
     }
 
+    /// Notes what a write-back of several texts is about, before it begins.
+    pub(super) fn put_rewrites(&self, origin: &Name, rewrites: &[Rewrite]) -> io::Result<()> {
+        let path = self.directory(origin).join(REWRITES);
+        write::replace(&path, &seal(lz4_flex::compress_prepend_size(&codec::encode(&rewrites))))
+    }
+
+    /// What the write-back was about that a crash has interrupted.
+    pub(super) fn rewrites(&self, origin: &Name) -> Option<Vec<Rewrite>> {
+        let bytes = fs::read(self.directory(origin).join(REWRITES)).ok()?;
+        codec::decode_own(&lz4_flex::decompress_size_prepended(open(&bytes)?).ok()?).ok()
+    }
+
+    /// The write-back has ended.
+    pub(super) fn end_rewrites(&self, origin: &Name) {
+        // What stays is found at the next start, and then says that nothing has to be undone.
+        let _ = fs::remove_file(self.directory(origin).join(REWRITES));
+    }
+
     /// Forgets a zone.
     pub(super) fn forget(&self, origin: &Name) {
         if let Err(error) = fs::remove_dir_all(self.directory(origin))
@@ -120,7 +142,7 @@ impl Bases {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let metadata = entry.metadata()?;
-            if entry.file_name() != UNMARKED && entry.file_name() != TEXT {
+            if ![UNMARKED, TEXT, REWRITES].iter().any(|name| entry.file_name() == *name) {
                 versions.push((metadata.modified()?, metadata.len(), entry.path()));
             }
         }

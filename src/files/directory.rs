@@ -10,6 +10,7 @@ use super::bases::Bases;
 use super::entry::Entry;
 use super::held::{Cause, HeldFiles};
 use super::read::{Reading, Unread, assemble, read};
+use super::rewrite::{self, Rewrite};
 use super::save::is_replicated;
 use super::watcher::Kind;
 use super::{FilesError, origin, scan, write};
@@ -20,8 +21,12 @@ use crate::zone::{Name, Zone, ZoneSet};
 /// After a file was closed or renamed: for the other steps of an editor's save to follow.
 pub(super) const QUIET: Duration = Duration::from_millis(20);
 
-/// After a write to a file that is still open, or a change found without a hint: for the writer to finish.
-pub(super) const UNDERWAY: Duration = Duration::from_millis(500);
+/// After a write to a file that is still open: for its writer to go on. A program that prints a zone line by line may
+/// think for seconds in between, and half a zone must not pass for a whole one; closing the file ends the wait.
+pub(super) const UNDERWAY: Duration = Duration::from_secs(5);
+
+/// After a change found without a hint: for the writer to finish.
+pub(super) const UNSEEN: Duration = Duration::from_millis(500);
 
 /// Before a file with errors is believed to have them, and a missing file to be missing: long enough for any tool that
 /// removes a file to write it anew.
@@ -32,6 +37,8 @@ pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// The zone files of a node.
 pub struct ZoneFiles {
+    /// The directory as it was named; a link may come to point elsewhere.
+    named: PathBuf,
     pub(super) directory: PathBuf,
     pub(super) bases: Bases,
     pub(super) entries: BTreeMap<Name, Entry>,
@@ -77,13 +84,14 @@ impl ZoneFiles {
         let bases_dir = data_dir.join("bases");
         let bases = Bases::open(bases_dir.clone()).map_err(|source| FilesError::Bases { path: bases_dir, source })?;
         let unusable = |source| FilesError::Directory { path: zones_dir.to_owned(), source };
-        let directory = std::path::absolute(zones_dir).map_err(unusable)?;
+        let named = std::path::absolute(zones_dir).map_err(unusable)?;
         if bases.is_empty() {
-            fs::create_dir_all(&directory).map_err(unusable)?;
-            fs::read_dir(&directory).map_err(unusable)?;
+            fs::create_dir_all(&named).map_err(unusable)?;
+            fs::read_dir(&named).map_err(unusable)?;
         }
         let mut files = ZoneFiles {
-            directory: directory.canonicalize().unwrap_or(directory),
+            directory: named.canonicalize().unwrap_or_else(|_| named.clone()),
+            named,
             bases,
             entries: BTreeMap::new(),
             held: HeldFiles::new(),
@@ -109,6 +117,10 @@ impl ZoneFiles {
     /// node has read or written under its marker is no save, but the other side of the exchange.
     fn end_exchanges(&self) {
         for (origin, entry) in &self.entries {
+            if let Some(rewrites) = self.bases.rewrites(origin) {
+                self.undo(origin, &rewrites);
+                continue;
+            }
             let Some(text) = write::swapped_out(&entry.path) else { continue };
             let texts = BTreeMap::from([(entry.path.to_string_lossy().into_owned(), text)]);
             let is_save = match assemble(&entry.path, origin, &texts).map(|reading| reading.parsed) {
@@ -124,6 +136,22 @@ impl ZoneFiles {
                     let file = entry.path.display();
                     tracing::error!(zone = %origin, %file, %error, "a file cannot be put back as it was before a crash");
                 }
+            }
+        }
+    }
+
+    /// The same for a file of several texts.
+    fn undo(&self, origin: &Name, rewrites: &[Rewrite]) {
+        match rewrite::undo(rewrites) {
+            Ok(saves) => {
+                for file in saves {
+                    let file = file.display();
+                    tracing::info!(zone = %origin, %file, "a save that was put aside by a crash is there again");
+                }
+                self.bases.end_rewrites(origin);
+            }
+            Err(error) => {
+                tracing::error!(zone = %origin, %error, "the files of a zone cannot be put back as they were before a crash");
             }
         }
     }
@@ -146,6 +174,7 @@ impl ZoneFiles {
 
     /// Lists the directory and makes every file due, after `delay`, that is not certainly as it was.
     pub(super) fn rescan(&mut self, delay: Duration) {
+        self.follow_link();
         let listing = match scan::list(&self.directory) {
             Ok(listing) => listing,
             Err(error) => return self.directory_trouble(&error),
@@ -176,6 +205,25 @@ impl ZoneFiles {
                 self.due.entry(origin).or_insert(at);
             }
         }
+    }
+
+    /// Moves on to the directory that the named one is now, if that is a link to another one than before, as with tools
+    /// that deploy each release into a directory of its own.
+    fn follow_link(&mut self) {
+        // Without a target the link is being changed, or the directory is gone: then what was there is looked at.
+        let Ok(now) = self.named.canonicalize() else { return };
+        if now == self.directory {
+            return;
+        }
+        tracing::info!(from = %self.directory.display(), to = %now.display(), "the zone directory is another one");
+        for entry in self.entries.values_mut() {
+            if let Some(name) = entry.path.file_name() {
+                entry.path = now.join(name);
+                // Each file is read, whatever the one in the other directory was.
+                entry.sources.clear();
+            }
+        }
+        self.directory = now;
     }
 
     pub(super) fn directory_trouble(&mut self, error: &io::Error) {

@@ -199,3 +199,44 @@ fn read_source(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
     }
     Ok((text, before))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::FileTimes;
+
+    use super::*;
+
+    fn aged(path: &Path, seconds: u64) {
+        let time = SystemTime::now() - Duration::from_secs(seconds);
+        let file = File::options().write(true).open(path).expect("the file");
+        file.set_times(FileTimes::new().set_modified(time)).expect("its time");
+    }
+
+    fn signature(path: &Path) -> Signature {
+        Signature::now(path).expect("the file")
+    }
+
+    #[test]
+    fn a_file_changed_within_a_step_of_its_clock_is_read_again_and_an_old_one_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.zone");
+        fs::write(&path, "one").expect("a file");
+        assert!(!signature(&path).proves_unchanged(Some(signature(&path))), "as new as this it may change unnoticed");
+        aged(&path, 10);
+        let old = signature(&path);
+        assert!(old.proves_unchanged(Some(signature(&path))));
+        // Whole seconds, as NFS and FAT may have them, and the very same time and size: another file all the same.
+        fs::write(directory.path().join("b"), "two").expect("a file");
+        fs::rename(directory.path().join("b"), &path).expect("a rename");
+        let file = File::options().write(true).open(&path).expect("the file");
+        file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)))
+            .expect("its time");
+        let same_time = Signature { modified: old.modified, ..signature(&path) };
+        assert!(!old.proves_unchanged(Some(same_time)));
+        // A server whose clock is ahead: nothing can be told from its times.
+        let ahead = SystemTime::now() + Duration::from_secs(3600);
+        file.set_times(FileTimes::new().set_modified(ahead)).expect("its time");
+        assert!(!signature(&path).proves_unchanged(Some(signature(&path))));
+        assert!(!old.proves_unchanged(None));
+    }
+}

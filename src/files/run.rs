@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::directory::{Ask, QUIET, RETRY, UNDERWAY, ZoneFiles};
+use super::directory::{Ask, QUIET, RETRY, UNSEEN, ZoneFiles};
 use super::held::Held;
 use super::watcher::{Hint, Watcher};
+use crate::decision::DecisionRequest;
 use crate::node::{Applied, Command, CommandError};
 use crate::zone::{Name, ZoneSet};
 
@@ -26,33 +27,13 @@ const ASK_AT_ONCE: usize = 64;
 /// A command for the node, and where its result goes.
 pub type CommandRequest = (Command, oneshot::Sender<Result<Applied, CommandError>>);
 
-/// What a person decided about a held file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Decision {
-    /// Take it over as it is.
-    Approve,
-    /// Put the zone as it is served back into the file.
-    Reject,
-}
-
-/// A decision, and where its outcome goes: what was done, or why not, in words.
-#[derive(Debug)]
-pub struct FilesRequest {
-    /// The zone.
-    pub origin: Name,
-    /// What to do with its file.
-    pub decision: Decision,
-    /// Where to answer.
-    pub reply: oneshot::Sender<Result<String, String>>,
-}
-
 /// The way to the zone files.
 #[derive(Clone, Debug)]
 pub struct FilesHandle {
     /// The files held at the moment.
     pub held: watch::Receiver<Arc<Vec<Held>>>,
     /// Where decisions go.
-    pub requests: mpsc::Sender<FilesRequest>,
+    pub requests: mpsc::Sender<DecisionRequest>,
 }
 
 /// The node has gone, so nothing can be taken over any more.
@@ -81,7 +62,7 @@ impl Node {
 struct Inputs {
     node: Node,
     zones: watch::Receiver<Arc<ZoneSet>>,
-    requests: mpsc::Receiver<FilesRequest>,
+    requests: mpsc::Receiver<DecisionRequest>,
     watcher: Watcher,
     next_rescan: Instant,
     next_retry: Instant,
@@ -165,7 +146,7 @@ impl ZoneFiles {
     async fn work(&mut self, inputs: &mut Inputs) -> Result<(), Stopped> {
         let now = Instant::now();
         if now >= inputs.next_rescan {
-            self.rescan(UNDERWAY);
+            self.rescan(UNSEEN);
             self.outdated.append(&mut self.unwritten);
             inputs.next_rescan = now + RESCAN;
         }

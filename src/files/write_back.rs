@@ -9,6 +9,7 @@ use super::directory::{QUIET, ZoneFiles};
 use super::entry::Entry;
 use super::held::Cause;
 use super::read::{Reading, Unread, assemble, read};
+use super::rewrite::rewrites;
 use super::save::{is_replicated, marker_of};
 use super::{origin, write};
 use crate::master::{Marker, ZoneFile, render};
@@ -135,13 +136,19 @@ impl ZoneFiles {
         // Before the text that names it: a file must not bear a marker that this node does not know.
         self.keep_base(file.marker(), file.zone());
         self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
-        for source in reading.sources.iter().rev() {
-            let Some(text) = texts.get(&source.name) else { continue };
-            match write::exchange(&source.path, before.get(&source.name).map(Vec::as_slice), text) {
-                Ok(true) => {}
-                Ok(false) => return self.look_first(origin),
-                Err(error) => return self.cannot_write(origin, &source.path, &error),
-            }
+        if texts.len() > 1
+            && let Err(error) = self.bases.put_rewrites(origin, &rewrites(&reading.sources, &before, &texts))
+        {
+            return self.cannot_write(origin, path, &error);
+        }
+        let written = write_texts(&reading, &before, &texts);
+        if texts.len() > 1 {
+            self.bases.end_rewrites(origin);
+        }
+        match written {
+            Ok(true) => {}
+            Ok(false) => return self.look_first(origin),
+            Err((path, error)) => return self.cannot_write(origin, path, &error),
         }
         let Some(entry) = self.entries.get_mut(origin) else { return };
         entry.path = path.to_owned();
@@ -162,6 +169,18 @@ impl ZoneFiles {
         self.hold(origin, path, Cause::Disk(reason.clone()), reason, Vec::new());
         self.unwritten.insert(origin.clone());
     }
+}
+
+/// Writes the texts, the main file with its marker last. False if one of the files is no longer what it was.
+fn write_texts<'r>(reading: &'r Reading, before: &Texts, texts: &Texts) -> Result<bool, (&'r Path, io::Error)> {
+    for source in reading.sources.iter().rev() {
+        let Some(text) = texts.get(&source.name) else { continue };
+        let old = before.get(&source.name).map(Vec::as_slice);
+        if !write::exchange(&source.path, old, text).map_err(|error| (&*source.path, error))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The texts that make a file say `target`: patched, or, should that not give the target, written anew.

@@ -73,30 +73,38 @@ impl Replica {
 
     /// What to serve of a name: the life that all come to serve, or what is served until that one may take over.
     fn choose(&mut self, origin: &Name) -> Option<Arc<Zone>> {
-        let before = self.served.get(origin).cloned();
         let Some(next) = self.serving(origin) else {
             // Listed, but not here yet: the old life is served, rather than nothing.
+            let before = self.served.get(origin).cloned();
             return before.or_else(|| self.highest_other(origin, None).map(|zone| zone.snapshot().clone()));
         };
         let (id, snapshot) = (next.state().incarnation(), next.snapshot().clone());
-        let other = self.highest_other(origin, Some(id));
-        let deleted = self.catalog().stub(origin).map(|stub| stub.serial);
+        // This is the way of every edit: once a life is served, it has nothing to wait for.
         if self.in_service.get(origin) != Some(&id)
-            && let Some(last) = other.map(|zone| zone.state().serial()).max(deleted)
+            && let Some(meanwhile) = self.hold_back(origin, id, snapshot.soa().serial)
         {
-            let (now, last) = (snapshot.soa().serial, served_serial(last));
-            let wanted = last.wrapping_add(1);
-            // Half the number space apart there is no higher and lower (RFC 1982 §3.2).
-            if !serial_gt(now, last) && serial_gt(wanted, now) {
-                let meanwhile = before.or_else(|| other.map(|zone| zone.snapshot().clone()));
-                self.wanted.insert(Wanted::Raise { zone: origin.clone(), serial: wanted });
-                self.waiting.insert(origin.clone());
-                return meanwhile;
-            }
+            return self.served.get(origin).cloned().or(meanwhile);
         }
         self.waiting.remove(origin);
         self.in_service.insert(origin.clone(), id);
         Some(snapshot)
+    }
+
+    /// Whether a life may not be served yet because another one, or the deletion of one, had come to a higher serial
+    /// than its own, `now`. Asks for the edit that raises it, and returns what is served instead, if any life is here.
+    fn hold_back(&mut self, origin: &Name, id: IncarnationId, now: u32) -> Option<Option<Arc<Zone>>> {
+        let other = self.highest_other(origin, Some(id));
+        let deleted = self.catalog().stub(origin).map(|stub| stub.serial);
+        let last = served_serial(other.map(|zone| zone.state().serial()).max(deleted)?);
+        let wanted = last.wrapping_add(1);
+        // Half the number space apart there is no higher and lower (RFC 1982 §3.2).
+        if serial_gt(now, last) || !serial_gt(wanted, now) {
+            return None;
+        }
+        let meanwhile = other.map(|zone| zone.snapshot().clone());
+        self.wanted.insert(Wanted::Raise { zone: origin.clone(), serial: wanted });
+        self.waiting.insert(origin.clone());
+        Some(meanwhile)
     }
 
     /// Of the lives of a name that are here, all but one, that with the highest serial.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use grapevine::admin::{
-    Admin, CommandRequest, ControlSocket, Decision, FilesHandle, FilesRequest, Held, HeldDiagnostic, HistoryRequest,
-    Process, QuestionRequest, serve,
+    Admin, CommandRequest, ControlSocket, FilesHandle, Held, HeldDiagnostic, HistoryRequest, Process, QuestionRequest,
+    serve,
 };
+use grapevine::decision::{Decision, DecisionRequest};
 use grapevine::metrics::Metrics;
 use grapevine::node::{self, Applied, CommandError, MemberState, MemberView, View, ZoneView};
 use grapevine::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneSet};
@@ -122,7 +123,7 @@ pub(crate) struct Ends {
     pub(crate) commands: mpsc::Receiver<CommandRequest>,
     pub(crate) questions: mpsc::Receiver<QuestionRequest>,
     pub(crate) history: mpsc::Receiver<HistoryRequest>,
-    pub(crate) decisions: mpsc::Receiver<FilesRequest>,
+    pub(crate) decisions: mpsc::Receiver<DecisionRequest>,
 }
 
 /// What a control server needs, made of channels.

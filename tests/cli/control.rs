@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grapevine::admin::{Client, ClientError, Condition, ControlSocket, Decision, Deleted, serve};
+use grapevine::admin::{Client, ClientError, Condition, ControlSocket, Deleted, serve};
+use grapevine::decision::Decision;
 use grapevine::node::{
     Answer, Applied, Cause, Command, CommandError, HistoryEntry, HistoryPage, Question, View, ZoneView,
 };

@@ -236,8 +236,12 @@ impl Node {
 
     /// Sends a signal, named as kill(1) wants it.
     pub(super) fn signal(&self, name: &str) {
-        let id = self.process.as_ref().expect("it runs").id().to_string();
-        assert!(run("kill", &["-s", name, &id]).status.success());
+        assert!(run("kill", &["-s", name, &self.id()]).status.success());
+    }
+
+    /// The number of its process.
+    pub(super) fn id(&self) -> String {
+        self.process.as_ref().expect("it runs").id().to_string()
     }
 
     /// Saves a zone file as `sed -i` and most editors do: written beside it and renamed.

@@ -1,14 +1,15 @@
 //! A machine's store in the simulation: atomic groups of writes, on their way until they are synced, and the faults of
 //! a disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use grapevine::node::PersistId;
-use grapevine::replica::{Batch, Facts, HistoryHead, IncarnationId, Replica, Saved, SavedZone, Summary, Write};
-use grapevine::zone::Name;
+use grapevine::replica::{Batch, Replica, Saved, Summary, Write};
 use rand::RngExt;
 use rand::rngs::StdRng;
+
+use super::kept::Kept;
 
 /// What is wrong with a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,18 +25,10 @@ pub(crate) enum Fault {
 /// What survives a crash, and what was on its way when it came.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
-    facts: Facts,
-    zones: BTreeMap<IncarnationId, Zone>,
+    kept: Kept,
     unsynced: VecDeque<(PersistId, Vec<Write>)>,
     /// Something is on it that was reported as not kept.
     pub(crate) keeps_more: bool,
-    histories: BTreeMap<Name, HistoryHead>,
-}
-
-#[derive(Clone, Default)]
-struct Zone {
-    checkpoint: Option<(u64, Vec<Arc<[u8]>>)>,
-    journal: BTreeMap<u64, Arc<Batch>>,
 }
 
 impl Disk {
@@ -90,8 +83,9 @@ impl Disk {
     /// What a copy of the files brings to another directory: all that is synced. The store sees that it is not at home
     /// any more and gives up its actor.
     pub(crate) fn moved(&self) -> Disk {
-        let facts = Facts { actor: None, ..self.facts.clone() };
-        Disk { facts, unsynced: VecDeque::new(), ..self.clone() }
+        let mut moved = self.copy();
+        moved.kept.facts.actor = None;
+        moved
     }
 
     /// A copy of the files as they are on disk.
@@ -100,39 +94,11 @@ impl Disk {
     }
 
     pub(crate) fn commit(&mut self, writes: Vec<Write>) {
-        for write in writes {
-            match write {
-                Write::Journal { position, batch } => {
-                    self.zones.entry(batch.incarnation).or_default().journal.insert(position, batch);
-                }
-                Write::Erase { incarnation, positions } => {
-                    let zone = self.zones.entry(incarnation).or_default();
-                    zone.journal.retain(|position, _| !positions.contains(position));
-                }
-                Write::Checkpoint { incarnation, position, state, keep_from, .. } => {
-                    let zone = self.zones.entry(incarnation).or_default();
-                    zone.checkpoint = Some((position, state.iter().map(Arc::from).collect()));
-                    zone.journal = zone.journal.split_off(&keep_from);
-                }
-                Write::Forget { incarnation } => {
-                    self.zones.remove(&incarnation);
-                }
-                Write::History { entry, head } => {
-                    self.histories.insert(entry.zone.clone(), head);
-                }
-                Write::Facts(facts) => self.facts = facts,
-            }
-        }
+        self.kept.keep(writes);
     }
 
     pub(crate) fn read(&self) -> Saved {
-        let zones = self.zones.iter().map(|(incarnation, zone)| SavedZone {
-            incarnation: *incarnation,
-            checkpoint: zone.checkpoint.clone(),
-            journal: zone.journal.iter().map(|(position, batch)| (*position, batch.clone())).collect(),
-        });
-        let histories = self.histories.iter().map(|(zone, head)| (zone.clone(), head.clone()));
-        Saved { facts: self.facts.clone(), zones: zones.collect(), histories: histories.collect() }
+        self.kept.read()
     }
 
     /// Which batches a node would have that started from this disk.
@@ -142,7 +108,7 @@ impl Disk {
 
     /// The journalled batches.
     pub(crate) fn batches(&self) -> impl Iterator<Item = &Arc<Batch>> {
-        self.zones.values().flat_map(|zone| zone.journal.values())
+        self.kept.zones.values().flat_map(|zone| zone.journal.values())
     }
 }
 

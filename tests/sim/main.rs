@@ -5,6 +5,7 @@
 //! `scripts/sim` runs many, optimised.
 
 mod disk;
+mod kept;
 mod ledger;
 mod machine;
 mod nemesis;

@@ -17,7 +17,7 @@ use grapevine::replica::ZoneState;
 use grapevine::zone::{Name, RecordType, ZoneContent};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
-use super::store::Store;
+use super::kept::Kept;
 
 const CLUSTER: &str = "fuzzed";
 /// The node and its peer.
@@ -133,7 +133,7 @@ fn assert_sendable(state: &ZoneState) {
 /// A node, its store, and what it waits for.
 struct Bench {
     node: Node,
-    store: Store,
+    store: Kept,
     mine: Sealer,
     theirs: Sealer,
     /// Requests without a response.
@@ -164,7 +164,7 @@ fn run_script(mut script: &[u8]) {
 impl Bench {
     /// A node that has started a cluster with one zone and knows of a peer.
     fn new() -> Bench {
-        let store = Store::default();
+        let store = Kept::default();
         let mut bench = Bench {
             node: Node::new(config(), store.read(), now(Duration::ZERO)),
             store,

@@ -4,8 +4,9 @@
 //! up before. So there is one oracle, and a finding stays a test.
 
 pub mod gossip_frame;
+#[path = "../../../tests/sim/kept.rs"]
+mod kept;
 pub mod master_file;
 mod message;
 pub mod query;
 pub mod rdata_text;
-mod store;

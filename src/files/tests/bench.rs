@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::files::{CommandRequest, Decision, FilesHandle, FilesRequest, Held, ZoneFiles};
+use crate::decision::{Decision, DecisionRequest};
+use crate::files::{CommandRequest, FilesHandle, Held, ZoneFiles};
 use crate::master::ZoneFile;
 use crate::metrics::Metrics;
 use crate::node::{Applied, Command, CommandError, EditOrigin, Source};
@@ -330,7 +331,7 @@ impl Bench {
 
     pub(super) async fn decide(&self, origin: &str, decision: Decision) -> Result<String, String> {
         let (reply, outcome) = oneshot::channel();
-        let request = FilesRequest { origin: name(origin), decision, reply };
+        let request = DecisionRequest { origin: name(origin), decision, reply };
         self.handle.requests.send(request).await.expect("the files are at work");
         outcome.await.expect("an answer")
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::bench::{Bench, EXAMPLE, parse};
-use crate::files::Decision;
+use crate::decision::Decision;
 
 const MANY: usize = 30;
 

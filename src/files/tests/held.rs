@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use super::bench::{Bench, EXAMPLE, parse};
-use crate::files::Decision;
+use crate::decision::Decision;
 use crate::node::CommandError;
 use crate::zone::Change;
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::bench::{Bench, EXAMPLE, name, parse};
 use crate::files::ZoneFiles;
+use crate::files::bases::Bases;
+use crate::files::rewrite::Rewrite;
 use crate::metrics::Metrics;
 use crate::zone::Change;
 
@@ -107,6 +109,100 @@ async fn neither_side_of_an_interrupted_write_back_is_a_save() {
         assert_eq!(bench.world().serial("example."), 101);
         assert!(bench.read("example.zone").contains("192.0.2.50"));
     }
+}
+
+/// The texts of a zone of two files before and after a write-back.
+struct Halves {
+    hosts: [String; 2],
+    main: [String; 2],
+}
+
+/// A node that has written an edit of another node into an included file, and what there was before and after.
+async fn halved() -> (Bench, Halves) {
+    let bench = Bench::new().await;
+    fs::create_dir(bench.path("parts")).expect("a directory");
+    bench.write("parts/hosts", "; the hosts\nhost1 A 192.0.2.71 ; one\nhost2 A 192.0.2.81\n");
+    bench.write("example.zone", &format!("{EXAMPLE}$INCLUDE parts/hosts\n"));
+    bench.settled("example.zone", "example.").await;
+    let before = [bench.read("parts/hosts"), bench.read("example.zone")];
+    hosts(&bench, 73);
+    bench.settled("example.zone", "example.").await;
+    let ([hosts, main], after) = (before, [bench.read("parts/hosts"), bench.read("example.zone")]);
+    let [hosts_after, main_after] = after;
+    (bench, Halves { hosts: [hosts, hosts_after], main: [main, main_after] })
+}
+
+/// Another node's edit of the included record.
+fn hosts(bench: &Bench, last: u8) {
+    bench.world().edit("example.", |zone| {
+        *zone = parse("example.", &format!("{EXAMPLE}host1 A 192.0.2.{last}\nhost2 A 192.0.2.81\n"));
+    });
+}
+
+/// Puts the files into the state that a crash at some step of the write-back leaves.
+fn crashed(bench: &Bench, halves: &Halves, now: [&str; 2], aside: [Option<&str>; 2]) {
+    let paths = [bench.path("parts/hosts"), bench.path("example.zone")];
+    let [old, new] = [0, 1].map(|at| [&halves.hosts[at], &halves.main[at]]);
+    let rewrite = |at: usize| Rewrite {
+        path: paths[at].clone(),
+        old: old[at].clone().into_bytes(),
+        new: *blake3::hash(new[at].as_bytes()).as_bytes(),
+    };
+    let bases = Bases::open(bench.zones().with_file_name("data").join("bases")).expect("bases");
+    bases.put_rewrites(&name("example."), &[rewrite(0), rewrite(1)]).expect("room");
+    for (at, swap) in ["parts/.hosts.grapevine-swap", ".example.zone.grapevine-swap"].into_iter().enumerate() {
+        fs::write(&paths[at], now[at]).expect("a file");
+        if let Some(text) = aside[at] {
+            bench.write(swap, text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_back_of_several_texts_can_be_cut_at_any_step_and_reads_as_no_edit() {
+    let (mut bench, halves) = halved().await;
+    let (Halves { hosts: [h0, h1], main: [m0, m1] }, halves) = (&halves, &halves);
+    let steps: [([&str; 2], [Option<&str>; 2]); 7] = [
+        ([h0, m0], [None, None]),
+        ([h0, m0], [Some(h1), None]),
+        ([h1, m0], [Some(h0), None]),
+        ([h1, m0], [None, None]),
+        ([h1, m0], [None, Some(m1)]),
+        ([h1, m1], [None, Some(m0)]),
+        ([h1, m1], [None, None]),
+    ];
+    for (step, (now, aside)) in steps.into_iter().enumerate() {
+        // While this node is down, the record that it was writing changes once more.
+        bench = bench
+            .restart(|bench| {
+                crashed(bench, halves, now, aside);
+                hosts(bench, 74);
+            })
+            .await;
+        bench.settled("example.zone", "example.").await;
+        bench.barrier().await;
+        assert_eq!(bench.edits("example."), Vec::<Vec<Change>>::new(), "step {step}");
+        assert_eq!(bench.read("parts/hosts"), halves.hosts[0].replace(".71", ".74"), "step {step}");
+        assert!(
+            !bench.path("parts/.hosts.grapevine-swap").exists() && !bench.path(".example.zone.grapevine-swap").exists()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_save_of_an_included_file_that_a_crash_caught_in_a_write_back_is_found_again() {
+    let (bench, halves) = halved().await;
+    let Halves { hosts: [h0, h1], main: [m0, _] } = &halves;
+    let save = format!("{h0}host3 A 192.0.2.93\n");
+    let bench = bench.restart(|bench| crashed(bench, &halves, [h1, m0], [Some(&save), None])).await;
+    bench.until("the save arrives", |bench| bench.world().has("example.", "host3.example.")).await;
+    bench.settled("example.zone", "example.").await;
+    assert_eq!(bench.read("parts/hosts"), format!("{h1}host3 A 192.0.2.93\n"), "and nothing else is undone");
+    // Saved once more before the node was back: that one counts, and the other is kept.
+    let again = format!("{h0}host4 A 192.0.2.94\n");
+    let bench = bench.restart(|bench| crashed(bench, &halves, [&again, m0], [Some(&save), None])).await;
+    bench.until("the later save arrives", |bench| bench.world().has("example.", "host4.example.")).await;
+    assert_eq!(bench.read("parts/hosts.orig"), save);
 }
 
 #[tokio::test]

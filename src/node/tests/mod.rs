@@ -1,32 +1,21 @@
 //! What a node does with messages that no honest peer sends, with very large zones, and with groups of edits.
 
 mod faults;
-mod mesh;
+#[path = "../../../tests/sim/kept.rs"]
+pub(in crate::node) mod kept;
 pub(in crate::node) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::world::{content, name};
 use super::wire::{self, Request, Response};
 use super::*;
 use crate::replica::{ActorId, Batch, Dot, Hlc, IncarnationId, Saved, SoaChange, VersionVector, Write, ZoneState};
-use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
+use crate::zone::{Change, Rdata, Record, RecordKey, RecordType};
 
 fn at(ms: u64) -> Now {
     Now { mono: Duration::from_millis(ms), wall_ms: 1_700_000_000_000 + ms }
-}
-
-fn name(text: &str) -> Name {
-    text.parse().expect("a name")
-}
-
-fn content(origin: &str) -> ZoneContent {
-    let wire = Rdata::new(name("ns.example.").as_wire());
-    let (mname, rname) = (wire.clone(), wire.clone());
-    let soa = Soa { ttl: 60, mname, rname, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
-    let mut content = ZoneContent::new(name(origin), soa);
-    content.add(Record { owner: name(origin), rtype: RecordType::NS, ttl: 60, rdata: wire });
-    content
 }
 
 /// Hands over an event, keeps every write that is asked for, and returns all other effects.
@@ -90,23 +79,12 @@ fn an_edit_too_large_for_one_message_is_sent_as_state() {
     let mut node = started(false);
     let incarnation = the_zone(&node);
     let have = node.replica().get(incarnation).expect("the zone").state().version().clone();
-    let changes = (0..3_000).map(|index: u32| {
-        let mut rdata = vec![];
-        for _ in 0..16 {
-            rdata.push(255);
-            rdata.extend([b'x'; 255]);
-        }
+    let command = many(3_000, |index| {
+        let mut rdata = [255; 16 * 256].to_vec();
         rdata[1..5].copy_from_slice(&index.to_be_bytes());
-        let owner = name(&format!("n{index}.corp.example."));
-        Change::Add(Record { owner, rtype: RecordType::TXT, ttl: 60, rdata: Rdata::new(rdata) })
+        rdata
     });
-    let edit = Edit {
-        zone: name("corp.example."),
-        changes: changes.collect(),
-        serial: None,
-        source: Source::new(EditOrigin::File),
-    };
-    let done = handle(&mut node, Event::Command { ticket: Ticket(1), command: Command::Edit(edit) });
+    let done = handle(&mut node, Event::Command { ticket: Ticket(1), command });
     assert!(done.iter().any(|effect| matches!(effect, Effect::Done { result: Ok(_), .. })));
     assert!(matches!(ask(&mut node, &Request::Pull { incarnation, have }), Response::State { .. }));
 }
@@ -144,7 +122,7 @@ fn a_batch_for_another_zone_than_its_incarnation_is_refused() {
 fn a_state_under_the_incarnation_of_another_zone_is_not_taken() {
     let mut node = started(false);
     let incarnation = the_zone(&node);
-    let mut state = ZoneState::genesis(&Zone::from_content(&content("evil.example.")), 1, 1);
+    let mut state = ZoneState::genesis(&content("evil.example.").into(), 1, 1);
     state.incarnation_for_test(incarnation);
     let changed = node.replica.merge(state);
     assert_eq!((changed.alarms.len(), changed.publish), (1, false));
@@ -182,6 +160,16 @@ fn add(zone: &str, label: &str) -> Command {
     let record = Record { owner, rtype: RecordType::A, ttl: 60, rdata: Rdata::new([192, 0, 2, 1].as_slice()) };
     let source = Source::new(EditOrigin::Api);
     Command::Edit(Edit { zone: name(zone), changes: vec![Change::Add(record)], serial: None, source })
+}
+
+/// One edit that adds many records of type TXT.
+fn many(count: u32, rdata: impl Fn(u32) -> Vec<u8>) -> Command {
+    let record = |index| {
+        let owner = name(&format!("n{index}.corp.example."));
+        Change::Add(Record { owner, rtype: RecordType::TXT, ttl: 60, rdata: Rdata::new(rdata(index)) })
+    };
+    let (zone, changes) = (name("corp.example."), (0..count).map(record).collect());
+    Command::Edit(Edit { zone, changes, serial: None, source: Source::new(EditOrigin::File) })
 }
 
 fn writes(effects: Vec<Effect>) -> Vec<(PersistId, Vec<Write>)> {

@@ -1,15 +1,16 @@
-//! Nodes, a network and disks in memory, for tests of what several nodes do together.
+//! Nodes, a network and disks in memory, for tests of what several nodes do together on a clock that the test moves.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::kept::Kept;
+use crate::node::wire::{self, Request};
 use crate::node::{
     Applied, ClientRequest, Command, CommandError, DirectEdit, Edit, EditOrigin, Effect, Event, InboundId, Node,
-    NodeConfig, Now, PersistId, RequestId, Source, Ticket,
+    NodeConfig, Now, PersistId, RequestId, Severity, Source, Ticket,
 };
-use crate::replica::{Facts, HistoryHead, IncarnationId, Saved, SavedZone, Write};
+use crate::replica::{Digest, Write};
 use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
 
 pub(in crate::node) const ZONE: &str = "corp.example.";
@@ -26,12 +27,12 @@ pub(in crate::node) fn cname(owner: &str, target: &str) -> RecordKey {
     RecordKey { owner: name(owner), rtype: RecordType::CNAME, rdata: Rdata::new(name(target).as_wire()) }
 }
 
-pub(in crate::node) fn content() -> ZoneContent {
+pub(in crate::node) fn content(origin: &str) -> ZoneContent {
     let wire = Rdata::new(name("ns.example.").as_wire());
     let (mname, rname) = (wire.clone(), wire.clone());
     let soa = Soa { ttl: 60, mname, rname, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
-    let mut content = ZoneContent::new(name(ZONE), soa);
-    content.add(Record { owner: name(ZONE), rtype: RecordType::NS, ttl: 60, rdata: wire });
+    let mut content = ZoneContent::new(name(origin), soa);
+    content.add(Record { owner: name(origin), rtype: RecordType::NS, ttl: 60, rdata: wire });
     content
 }
 
@@ -48,51 +49,6 @@ fn config(addresses: &[SocketAddr], i: usize, life: u64) -> NodeConfig {
     }
 }
 
-/// What a node's store has kept.
-#[derive(Clone, Default)]
-pub(in crate::node) struct Disk {
-    facts: Facts,
-    zones: BTreeMap<IncarnationId, SavedZone>,
-    histories: BTreeMap<Name, HistoryHead>,
-}
-
-impl Disk {
-    fn keep(&mut self, writes: Vec<Write>) {
-        for write in writes {
-            match write {
-                Write::Journal { position, batch } => {
-                    let journal = &mut self.zone(batch.incarnation).journal;
-                    journal.retain(|(kept, _)| *kept != position);
-                    journal.push((position, batch));
-                    journal.sort_by_key(|(position, _)| *position);
-                }
-                Write::Erase { incarnation, positions } => {
-                    self.zone(incarnation).journal.retain(|(position, _)| !positions.contains(position));
-                }
-                Write::Checkpoint { incarnation, position, state, keep_from, .. } => {
-                    let zone = self.zone(incarnation);
-                    zone.checkpoint = Some((position, state.iter().map(Arc::from).collect()));
-                    zone.journal.retain(|(position, _)| *position >= keep_from);
-                }
-                Write::Forget { incarnation } => drop(self.zones.remove(&incarnation)),
-                Write::History { entry, head } => drop(self.histories.insert(entry.zone.clone(), head)),
-                Write::Facts(facts) => self.facts = facts,
-            }
-        }
-    }
-
-    fn zone(&mut self, incarnation: IncarnationId) -> &mut SavedZone {
-        let new = SavedZone { incarnation, checkpoint: None, journal: Vec::new() };
-        self.zones.entry(incarnation).or_insert(new)
-    }
-
-    fn read(&self) -> Saved {
-        let histories = self.histories.iter().map(|(zone, head)| (zone.clone(), head.clone()));
-        let (zones, histories) = (self.zones.values().cloned().collect(), histories.collect());
-        Saved { facts: self.facts.clone(), zones, histories }
-    }
-}
-
 /// Nodes that hear each other at once, and a clock that stands until it is moved.
 pub(in crate::node) struct World {
     pub(in crate::node) nodes: Vec<Node>,
@@ -101,11 +57,16 @@ pub(in crate::node) struct World {
     pub(in crate::node) events: VecDeque<(usize, Event)>,
     /// Writes that wait for a disk that hangs, by node.
     pub(in crate::node) hung: BTreeMap<usize, Vec<(PersistId, Vec<Write>)>>,
-    pub(in crate::node) disks: Vec<Disk>,
-    pub(in crate::node) reports: Vec<(usize, String)>,
+    pub(in crate::node) disks: Vec<Kept>,
+    pub(in crate::node) reports: Vec<(usize, Severity, String)>,
+    /// Every request, by asker, as it was sent.
+    pub(in crate::node) requests: Vec<(usize, Request)>,
+    /// How many more requests for chunks are answered; the others fail.
+    pub(in crate::node) chunks_left: usize,
     /// Requests by their inbound id: who asked, and under which id.
     pub(in crate::node) asked: Vec<(usize, RequestId)>,
     pub(in crate::node) done: BTreeMap<Ticket, Result<Applied, CommandError>>,
+    /// Whether the first node and the others do not hear each other.
     pub(in crate::node) cut: bool,
     pub(in crate::node) tickets: u64,
 }
@@ -116,28 +77,28 @@ impl World {
         let addresses: Vec<SocketAddr> =
             (0..count).map(|i| SocketAddr::from(([127, 0, 0, 1], 7000 + i as u16))).collect();
         let start = Now { mono: Duration::ZERO, wall_ms: 1_700_000_000_000 };
-        let node = |i: usize| Node::new(config(&addresses, i, 0), Saved::default(), start);
+        let node = |i: usize| Node::new(config(&addresses, i, 0), Kept::default().read(), start);
         let mut world = World {
             nodes: (0..count).map(node).collect(),
             addresses,
             clock: Duration::ZERO,
             events: VecDeque::new(),
             hung: BTreeMap::new(),
-            disks: vec![Disk::default(); count],
+            disks: vec![Kept::default(); count],
             reports: Vec::new(),
+            requests: Vec::new(),
+            chunks_left: usize::MAX,
             asked: Vec::new(),
             done: BTreeMap::new(),
             cut: false,
             tickets: 0,
         };
         for i in 0..count {
-            let files = if i == 0 { vec![content()] } else { Vec::new() };
+            let files = if i == 0 { vec![content(ZONE)] } else { Vec::new() };
             world.events.push_back((i, Event::Files(files.into_iter().map(Zone::from).collect())));
         }
         world.run_until(|world| {
-            let root = world.nodes[0].replica().root();
-            let equal = world.nodes.iter().all(|node| node.replica().root() == root);
-            equal && world.nodes.iter().all(|node| node.membership.alive().count() == count - 1)
+            world.is_equal() && world.nodes.iter().all(|node| node.membership.alive().count() == count - 1)
         });
         world
     }
@@ -162,26 +123,46 @@ impl World {
             if so(self) {
                 return;
             }
-            self.clock += Duration::from_millis(5);
-            let ticks = (0..self.nodes.len()).map(|i| (i, Event::Tick));
-            self.events.extend(ticks);
+            self.step();
         }
         panic!("it never came true");
     }
 
-    pub(in crate::node) fn perform(&mut self, at: usize, effect: Effect) {
-        let index = |addr: SocketAddr| self.addresses.iter().position(|known| *known == addr).expect("a node");
+    /// Lets time pass.
+    pub(in crate::node) fn pass(&mut self, ms: u64) {
+        let end = self.clock + Duration::from_millis(ms);
+        self.settle();
+        while self.clock < end {
+            self.step();
+            self.settle();
+        }
+    }
+
+    /// Moves the clock on, and wakes the nodes that wait for it.
+    fn step(&mut self) {
+        self.clock += Duration::from_millis(5);
+        let is_due = |node: &Node| node.next_deadline().is_some_and(|due| due <= self.clock);
+        let due = self.nodes.iter().enumerate().filter(|(_, node)| is_due(node));
+        self.events.extend(due.map(|(at, _)| (at, Event::Tick)));
+    }
+
+    /// Hands an event to a node, and lets happen what follows from it.
+    pub(in crate::node) fn tell(&mut self, at: usize, event: Event) {
+        self.events.push_back((at, event));
+        self.settle();
+    }
+
+    fn perform(&mut self, at: usize, effect: Effect) {
         match effect {
-            Effect::SendDatagram { to, payload } if !self.cut => {
-                self.events.push_back((index(to), Event::Datagram { from: self.addresses[at], payload }));
-            }
-            Effect::SendRequest { id, .. } if self.cut => {
-                self.events.push_back((at, Event::Response { id, result: Err("cut".to_owned()) }));
+            Effect::SendDatagram { to, payload } => {
+                let to = self.index_of(to);
+                if self.reaches(at, to) {
+                    self.events.push_back((to, Event::Datagram { from: self.addresses[at], payload }));
+                }
             }
             Effect::SendRequest { id, to, payload } => {
-                self.asked.push((at, id));
-                let inbound = InboundId(self.asked.len() as u64 - 1);
-                self.events.push_back((index(to), Event::Request { inbound, payload }));
+                let event = self.ask(at, id, self.index_of(to), payload);
+                self.events.push_back(event);
             }
             Effect::Respond { inbound, payload } => {
                 let (asker, id) = self.asked[inbound.0 as usize];
@@ -194,15 +175,36 @@ impl World {
                     self.events.push_back((at, Event::Persisted { id, result: Ok(()) }));
                 }
             },
-            Effect::Report { message, .. } => self.reports.push((at, message)),
+            Effect::Report { severity, message } => self.reports.push((at, severity, message)),
             Effect::Done { ticket, result } => drop(self.done.insert(ticket, result)),
             Effect::Fatal(message) => panic!("{message}"),
             _ => {}
         }
     }
 
+    /// What comes of a request, and at which node: it arrives there, or comes back as failed.
+    fn ask(&mut self, at: usize, id: RequestId, to: usize, payload: Vec<u8>) -> (usize, Event) {
+        let request: Request = wire::decode(&payload).expect("nodes speak well");
+        let is_chunk = matches!(request, Request::Chunk { .. });
+        self.requests.push((at, request));
+        if !self.reaches(at, to) || is_chunk && self.chunks_left == 0 {
+            return (at, Event::Response { id, result: Err("cut".to_owned()) });
+        }
+        self.chunks_left -= usize::from(is_chunk);
+        self.asked.push((at, id));
+        (to, Event::Request { inbound: InboundId(self.asked.len() as u64 - 1), payload })
+    }
+
+    fn index_of(&self, addr: SocketAddr) -> usize {
+        self.addresses.iter().position(|known| *known == addr).expect("a node")
+    }
+
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        !self.cut || (from == 0) == (to == 0)
+    }
+
     /// Starts a node anew from what a store kept.
-    pub(in crate::node) fn restart(&mut self, at: usize, disk: Disk) {
+    pub(in crate::node) fn restart(&mut self, at: usize, disk: Kept) {
         self.events.retain(|(to, _)| *to != at);
         let life = 1 + self.clock.as_millis() as u64;
         self.nodes[at] = Node::new(config(&self.addresses, at, life), disk.read(), self.now());
@@ -211,7 +213,7 @@ impl World {
     }
 
     /// Adds a node that begins with what a store kept.
-    pub(in crate::node) fn join(&mut self, disk: Disk) -> usize {
+    pub(in crate::node) fn join(&mut self, disk: Kept) -> usize {
         let at = self.nodes.len();
         self.addresses.push(SocketAddr::from(([127, 0, 0, 1], 7000 + at as u16)));
         self.nodes.push(Node::new(config(&self.addresses, at, 1), disk.read(), self.now()));
@@ -221,14 +223,21 @@ impl World {
     }
 
     /// Lets a second and a half pass: every node has asked and told another by then.
-    pub(in crate::node) fn pass(&mut self) {
-        let end = self.clock + Duration::from_millis(1_500);
-        self.run_until(|world| world.clock >= end);
+    pub(in crate::node) fn exchange(&mut self) {
+        self.pass(1_500);
+    }
+
+    pub(in crate::node) fn roots(&self) -> Vec<Digest> {
+        self.nodes.iter().map(|node| node.replica().root()).collect()
     }
 
     pub(in crate::node) fn is_equal(&self) -> bool {
-        let root = self.nodes[0].replica().root();
-        self.nodes.iter().all(|node| node.replica().root() == root)
+        let roots = self.roots();
+        roots.iter().all(|root| *root == roots[0])
+    }
+
+    pub(in crate::node) fn serial(&self, at: usize) -> Option<u32> {
+        Some(self.nodes[at].served().get(&name(ZONE))?.soa().serial)
     }
 
     pub(in crate::node) fn release_disk(&mut self, at: usize) {
@@ -241,8 +250,7 @@ impl World {
     pub(in crate::node) fn send(&mut self, at: usize, direct: DirectEdit) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(1_000 + self.tickets);
-        self.events.push_back((at, Event::Command { ticket, command: Command::Direct(direct) }));
-        self.settle();
+        self.tell(at, Event::Command { ticket, command: Command::Direct(direct) });
         ticket
     }
 

@@ -1,4 +1,6 @@
-//! A node's store in memory, without the faults of the simulation's: what was kept comes back after a restart.
+//! What a store keeps, in memory and without faults: each write does at once what the store's own does in its file.
+//!
+//! Besides the simulation, the oracles of fuzzing and the tests of the node include this file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,21 +8,23 @@ use std::sync::Arc;
 use grapevine::replica::{Batch, Facts, HistoryHead, IncarnationId, Saved, SavedZone, Write};
 use grapevine::zone::Name;
 
-#[derive(Default)]
-pub(super) struct Store {
-    facts: Facts,
-    zones: BTreeMap<IncarnationId, Zone>,
+/// What is kept, of all zones.
+#[derive(Clone, Default)]
+pub(crate) struct Kept {
+    pub(crate) facts: Facts,
+    pub(crate) zones: BTreeMap<IncarnationId, KeptZone>,
     histories: BTreeMap<Name, HistoryHead>,
 }
 
-#[derive(Default)]
-struct Zone {
+/// What is kept of one life of a zone.
+#[derive(Clone, Default)]
+pub(crate) struct KeptZone {
     checkpoint: Option<(u64, Vec<Arc<[u8]>>)>,
-    journal: BTreeMap<u64, Arc<Batch>>,
+    pub(crate) journal: BTreeMap<u64, Arc<Batch>>,
 }
 
-impl Store {
-    pub(super) fn keep(&mut self, writes: Vec<Write>) {
+impl Kept {
+    pub(crate) fn keep(&mut self, writes: Vec<Write>) {
         for write in writes {
             match write {
                 Write::Journal { position, batch } => {
@@ -42,7 +46,7 @@ impl Store {
         }
     }
 
-    pub(super) fn read(&self) -> Saved {
+    pub(crate) fn read(&self) -> Saved {
         let zones = self.zones.iter().map(|(incarnation, zone)| SavedZone {
             incarnation: *incarnation,
             checkpoint: zone.checkpoint.clone(),
