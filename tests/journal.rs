@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use grapevine::node::{Command, DirectEdit, Edit, EditOrigin, Effect, Event, Node, NodeConfig, Now, Source, Ticket};
 use grapevine::replica::Saved;
 use grapevine::store::{Retention, Store};
-use grapevine::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, ZoneContent};
+use grapevine::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
 
 /// How many edits a plain `cargo test` makes: twice what the journal holds at most before a checkpoint.
 const EDITS: u64 = 12_000;
@@ -65,7 +65,7 @@ impl Lone {
     fn start(data: &Path, clock: Duration, files: Vec<ZoneContent>) -> Lone {
         let (store, saved) = Store::open(data).expect("the store opens");
         let mut lone = Lone { node: node(saved, clock), store, clock };
-        lone.handle([Event::Files(files)]);
+        lone.handle([Event::Files(files.into_iter().map(Zone::from).collect())]);
         lone
     }
 
