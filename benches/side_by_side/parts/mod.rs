@@ -1,0 +1,11 @@
+//! The parts of the comparison, each with its servers, its zones and its goals.
+
+mod answering;
+mod editing;
+mod loading;
+mod streaming;
+
+pub(crate) use answering::{answers, edits, generator, large, nsid, zones};
+pub(crate) use editing::{bootstrap, propagation};
+pub(crate) use loading::{large_edits, load, start};
+pub(crate) use streaming::tcp;
