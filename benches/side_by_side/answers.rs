@@ -39,6 +39,8 @@ pub(crate) struct At {
     pub(crate) total: &'static str,
     /// Queries lost, per cent.
     pub(crate) lost: &'static str,
+    /// Bytes of an answer.
+    pub(crate) bytes: &'static str,
 }
 
 macro_rules! at {
@@ -51,6 +53,7 @@ macro_rules! at {
             system: concat!("system ", $title),
             total: concat!("total ", $title),
             lost: concat!("lost ", $title),
+            bytes: concat!("bytes ", $title),
         }
     };
 }
@@ -134,6 +137,7 @@ impl Comparison<'_> {
             samples.add(at.system, server.kind, cpu.system_s);
             samples.add(at.total, server.kind, cpu.total_s());
             samples.add(at.lost, server.kind, lost);
+            samples.add(at.bytes, server.kind, outcome.bytes as f64 / outcome.answered.max(1) as f64);
             eprintln!(
                 "{:<10} {:<11} {:>8.0}/s  {:>6.2} + {:>5.2} CPU s per million; {} sent, {} answered, {} NXDOMAIN, {} odd, {} lost, {} late",
                 server.kind,

@@ -47,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) lost: u64,
     /// Queries that left late, at a fixed rate.
     pub(crate) late: u64,
+    /// Bytes of all answers.
+    pub(crate) bytes: u64,
     /// Answers a second while queries were sent.
     pub(crate) per_second: f64,
 }
@@ -121,7 +123,7 @@ impl Slot {
 
 impl Lane {
     fn open(server: SocketAddr) -> io::Result<Lane> {
-        let socket = UdpSocket::bind((if server.is_ipv4() { "127.0.0.1" } else { "::1" }, 0))?;
+        let socket = UdpSocket::bind((if server.is_ipv4() { "0.0.0.0" } else { "::" }, 0))?;
         socket.connect(server)?;
         sys::set_buffers(&socket, BUFFER_BYTES);
         let now = Instant::now();
@@ -230,6 +232,7 @@ fn id_of(message: &[u8]) -> Option<u16> {
 }
 
 fn count(message: &[u8], outcome: &mut Outcome) {
+    outcome.bytes += message.len() as u64;
     match message.get(3).map(|flags| flags & 0x0f) {
         Some(0) => outcome.answered += 1,
         Some(3) => {

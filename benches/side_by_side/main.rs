@@ -4,6 +4,7 @@
 //! goals, and puts it into the Markdown file it is given.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,10 +63,12 @@ impl Options {
     }
 }
 
-#[derive(Subcommand, Clone, Copy)]
+#[derive(Subcommand, Clone)]
 enum Part {
     /// What the generator can do, against a server that only echoes
     Generator,
+    /// What a datagram costs by how many are taken at once
+    Calls,
     /// A zone of 1,000 names: at saturation, at 20,000/s and at 100,000/s
     Answers,
     /// A large zone
@@ -88,6 +91,22 @@ enum Part {
     Propagation,
     /// How soon a new server has a large zone
     Bootstrap,
+    /// Write the zone of 1,000 names to a directory, for a server of your own
+    Write {
+        /// Where to
+        directory: PathBuf,
+    },
+    /// Ask a server of your own, which serves that zone
+    Ask {
+        /// Where it answers
+        server: SocketAddr,
+        /// Queries a second; as many as it takes, without
+        #[arg(long)]
+        rate: Option<u32>,
+        /// Its process group, to tell the CPU time it takes
+        #[arg(long, value_name = "PID")]
+        group: Option<u32>,
+    },
     /// Serve as the echo server
     #[command(hide = true)]
     Echo {
@@ -103,8 +122,11 @@ fn main() -> io::Result<()> {
         return Ok(());
     };
     match part {
-        Part::Echo { port } => echo::serve((std::net::Ipv4Addr::LOCALHOST, port).into()),
+        Part::Write { directory } => parts::write(&directory),
+        Part::Ask { server, rate, group } => parts::ask(&args.options, server, rate, group),
+        Part::Echo { port } => echo::serve((Ipv4Addr::LOCALHOST, port).into()),
         Part::Generator => parts::generator(&args.options),
+        Part::Calls => parts::calls(&args.options),
         Part::Answers => parts::answers(&args.options),
         Part::Large => parts::large(&args.options),
         Part::Zones => parts::zones(&args.options),

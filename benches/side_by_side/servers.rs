@@ -1,5 +1,5 @@
 //! The servers side by side: each in the foreground, in a directory of its own, on one core, limiting nothing and logging
-//! only what is wrong.
+//! only what is wrong. All give minimal responses, as Knot always does, so that all send the same.
 
 use std::fmt::{self, Write};
 use std::fs::{self, File};
@@ -153,10 +153,13 @@ impl<'a> Setup<'a> {
                 }
             }
         }
+        let config = self.directory.join("grapevine.toml");
+        fs::write(&config, "[dns]\nminimal-responses = true\n")?;
         let mut arguments = vec![grapevine_path(), "serve".to_owned()];
         let gossip = gossip_address(self.port);
         let path = |name: &str| self.directory.join(name).display().to_string();
         for (flag, value) in [
+            ("--config", config.display().to_string()),
             ("--name", format!("node{}", self.port)),
             ("--zones", path("zones")),
             ("--data", path("data")),
@@ -179,7 +182,7 @@ impl<'a> Setup<'a> {
         let mut text = format!(
             "server:\n ip-address: 127.0.0.1@{port}\n server-count: 1\n username: \"\"\n zonesdir: \"{directory}\"
  database: \"\"\n pidfile: \"{directory}/pid\"\n zonelistfile: \"{directory}/zone.list\"
- xfrdfile: \"{directory}/xfrd.state\"\n xfrdir: \"{directory}\"\n rrl-ratelimit: 0\n nsid: \"ascii_bench\"
+ xfrdfile: \"{directory}/xfrd.state\"\n xfrdir: \"{directory}\"\n rrl-ratelimit: 0\n minimal-responses: yes\n nsid: \"ascii_bench\"
  xfrd-reload-timeout: 0\n verbosity: 0
 remote-control:\n control-enable: yes\n control-interface: \"{directory}/control\"\n",
             port = self.port

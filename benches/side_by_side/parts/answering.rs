@@ -1,10 +1,14 @@
 //! The parts about answering: which servers, which zones, which goals.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::Options;
 use crate::answers::{At, Comparison, HIGH, MODERATE, SATURATION};
+use crate::load::{self, Pace};
 use crate::plot;
+use crate::process::{Cpu, Group};
 use crate::report::{Bound, Report, cell, spread};
 use crate::samples::Samples;
 use crate::servers::{Kind, version};
@@ -106,6 +110,30 @@ fn small_goals(report: &mut Report, samples: &Samples, at: &[At], when: &str) {
     }
 }
 
+/// Writes the small zone, for a server that is started by hand.
+pub(crate) fn write(directory: &Path) -> io::Result<()> {
+    SMALL.write(directory)?;
+    println!("{}", directory.join(format!("{}.zone", SMALL.origin(0))).display());
+    Ok(())
+}
+
+/// Asks a server that was started by hand, and prints a line for each round.
+pub(crate) fn ask(options: &Options, server: SocketAddr, rate: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    let queries = SMALL.queries(1 << 18, false);
+    let pace = rate.map_or(Pace::Saturate, Pace::Rate);
+    let cpu = || group.map_or(Ok(Cpu::default()), |group| Group(group).cpu());
+    for round in 0..options.rounds as usize {
+        let before = cpu()?;
+        let outcome = load::run(server, &queries, round * 1000, pace, options.time())?;
+        let took = (cpu()? - before).per_million(outcome.answered);
+        println!(
+            "{:.0}/s, {:.2} + {:.2} CPU s per million; {} answered, {} lost, {} odd",
+            outcome.per_second, took.user_s, took.system_s, outcome.answered, outcome.lost, outcome.odd
+        );
+    }
+    Ok(())
+}
+
 /// Measures in a directory that is removed afterwards.
 fn compare(
     options: &Options,
@@ -127,14 +155,15 @@ fn versions(kinds: &[Kind]) -> String {
 
 /// What was measured, a line for each server.
 fn table(report: &mut Report, samples: &Samples, kinds: &[Kind], at: &[At]) {
-    let mut head = vec!["server".to_owned()];
+    let mut head = vec!["server".to_owned(), "bytes of an answer".to_owned()];
     for at in at {
         head.push(format!("answers/s, {}", at.title));
         head.push(format!("CPU s per million, user + system, {}", at.title));
         head.push("lost %".to_owned());
     }
     let row = |&kind: &Kind| {
-        let mut row = vec![kind.to_string()];
+        let bytes = at.first().and_then(|at| samples.spread(at.bytes, kind));
+        let mut row = vec![kind.to_string(), bytes.map_or_else(String::new, |of| format!("{:.1}", of.median))];
         for at in at {
             row.push(cell(samples.spread(at.rate, kind), 0));
             let part = |key| samples.spread(key, kind).map_or(f64::NAN, |of| of.median);
