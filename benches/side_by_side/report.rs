@@ -15,9 +15,18 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// An empty section.
+    /// An empty section, which tells how busy the machine is.
     pub(crate) fn new(part: &'static str, title: &str) -> Report {
-        Report { part, text: format!("## {title}\n"), goals: Vec::new() }
+        let mut report = Report { part, text: format!("## {title}\n"), goals: Vec::new() };
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').take(3).collect::<Vec<_>>().join(", ");
+        let program = if std::env::var_os("GRAPEVINE_BIN").is_some() {
+            "; another Grapevine than the one built here"
+        } else {
+            ""
+        };
+        report.say(&format!("{} cores; load of the machine at the end {load}{program}.", crate::servers::cores()));
+        report
     }
 
     /// Adds a paragraph.

@@ -94,6 +94,9 @@ impl<'a> Setup<'a> {
 
     /// Starts the server, with its configuration written anew and what it kept from before.
     pub(crate) fn start(&self) -> io::Result<Server> {
+        // A server of an earlier run that was cut short would share the port and answer in place of this one.
+        UdpSocket::bind(self.address())
+            .map_err(|error| io::Error::other(format!("port {} is taken ({error}): choose --port", self.port)))?;
         fs::create_dir_all(&self.directory)?;
         let mut command = Command::new("taskset");
         if self.is_pinned && cores() > 1 {
