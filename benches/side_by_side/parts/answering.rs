@@ -42,6 +42,7 @@ pub(crate) fn answers(options: &Options) -> io::Result<()> {
         report.goal(what, &bound.to_string(), &spread(user, 2), bound.holds(user.median));
     }
     plot::write(options, &samples, &kinds, &at)?;
+    report.say("![CPU seconds per million answers](benchmarks.svg)");
     report.finish(options.into.as_deref())
 }
 
