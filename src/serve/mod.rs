@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod cookies;
 mod frames;
+mod moderation;
 mod quic;
 mod rate_limit;
 mod responder;

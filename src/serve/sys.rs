@@ -15,6 +15,9 @@ use libc::c_int;
 
 /// Datagrams in one system call; see the measurement in [`super::udp`].
 pub(super) const BATCH: usize = 32;
+/// How many receives that follow one which found a single datagram take just one: that costs less, in a call of its own
+/// that does not look for a second. The next looks for more again. See the measurement in [`super::udp`].
+const LONE_RECEIVES: u8 = 7;
 /// The longest query taken over UDP; more is cut off and marked. One cache line more than a page, so that the starts of
 /// the buffers do not all compete for the same lines of the cache.
 const MAX_DATAGRAM: usize = 4096 + 64;
@@ -27,6 +30,8 @@ pub(super) struct Batch {
     slots: NonNull<Slots>,
     responses: [Vec<u8>; BATCH],
     received: usize,
+    /// How many receives to come take just one.
+    lone: u8,
     control_length: usize,
 }
 
@@ -109,7 +114,7 @@ impl Batch {
                 }
             }
         }
-        Batch { slots, responses: [const { Vec::new() }; BATCH], received: 0, control_length }
+        Batch { slots, responses: [const { Vec::new() }; BATCH], received: 0, lone: 0, control_length }
     }
 
     /// Receives up to [`BATCH`] datagrams in place of those held. Zero is no error: the wait ended, a signal came, or an
@@ -126,11 +131,20 @@ impl Batch {
         }
         self.received = 0;
         let flags = if wait == Wait::ForOne { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+        let takes_one = self.lone > 0;
         // SAFETY: the first BATCH headers point to buffers in `Slots` of the lengths they say, which live until the
         // batch is dropped; a null timeout is allowed.
         let count = unsafe {
-            let headers = (&raw mut (*all).inbound).cast::<libc::mmsghdr>();
-            libc::recvmmsg(socket.as_fd().as_raw_fd(), headers, BATCH as u32, flags as _, ptr::null_mut())
+            if takes_one {
+                receive_one(self.slots, socket, if wait == Wait::ForOne { 0 } else { libc::MSG_DONTWAIT })
+            } else {
+                let headers = (&raw mut (*all).inbound).cast::<libc::mmsghdr>();
+                libc::recvmmsg(socket.as_fd().as_raw_fd(), headers, BATCH as u32, flags as _, ptr::null_mut())
+            }
+        };
+        self.lone = match count {
+            1 if !takes_one => LONE_RECEIVES,
+            _ => self.lone.saturating_sub(1),
         };
         match usize::try_from(count) {
             Ok(count) => self.received = self.count_from_someone(count.min(BATCH)),
@@ -189,6 +203,34 @@ impl Drop for Batch {
         // SAFETY: allocated in `new` with this layout; `Slots` has nothing to drop.
         unsafe { std::alloc::dealloc(self.slots.as_ptr().cast(), Layout::new::<Slots>()) }
     }
+}
+
+/// Receives one datagram into slot 0, by the cheapest call that tells what is wanted. Returns 1, or less than 0.
+///
+/// # Safety
+/// The header of slot 0 points to buffers in `Slots` of the lengths it says.
+unsafe fn receive_one(slots: NonNull<Slots>, socket: &impl AsFd, flags: c_int) -> c_int {
+    let (all, fd) = (slots.as_ptr(), socket.as_fd().as_raw_fd());
+    // SAFETY: the caller vouches for the header; no reference to the allocation exists.
+    unsafe {
+        let message = &raw mut (*all).inbound[0];
+        let header = &raw mut (*message).msg_hdr;
+        let length = if (*header).msg_control.is_null() {
+            let data = &raw mut (*all).datagrams[0];
+            let (name, name_length) = ((*header).msg_name.cast(), &raw mut (*header).msg_namelen);
+            // MSG_TRUNC makes the call return the datagram's whole length.
+            let length = libc::recvfrom(fd, data.cast(), MAX_DATAGRAM, flags | libc::MSG_TRUNC, name, name_length);
+            (*header).msg_flags = if length > MAX_DATAGRAM as isize { libc::MSG_TRUNC } else { 0 };
+            length
+        } else {
+            libc::recvmsg(fd, header, flags)
+        };
+        if length < 0 {
+            return -1;
+        }
+        (*message).msg_len = length as u32;
+    }
+    1
 }
 
 /// The datagram in slot `i`; `None` if it was cut off or its sender is not an internet address.
@@ -331,6 +373,11 @@ unsafe fn address_reply(slots: NonNull<Slots>, i: usize, o: usize, response: &[u
 /// # Safety
 /// The headers were written by [`address_reply`] and what they point to is still there.
 unsafe fn send(slots: NonNull<Slots>, socket: &impl AsFd, count: usize) -> Sent {
+    if count == 1 {
+        // SAFETY: the caller vouches for the header.
+        let sent = usize::from(unsafe { send_one(slots, socket) });
+        return Sent { sent, failed: 1 - sent };
+    }
     let (mut at, mut failed) = (0, 0);
     while at < count {
         // SAFETY: the caller vouches for the headers from `at` to `count`.
@@ -349,6 +396,29 @@ unsafe fn send(slots: NonNull<Slots>, socket: &impl AsFd, count: usize) -> Sent 
         }
     }
     Sent { sent: count - failed, failed }
+}
+
+/// Sends the first outbound message by the cheapest call; returns whether the kernel took it.
+///
+/// # Safety
+/// As for [`send`].
+unsafe fn send_one(slots: NonNull<Slots>, socket: &impl AsFd) -> bool {
+    let fd = socket.as_fd().as_raw_fd();
+    loop {
+        // SAFETY: the caller vouches for the header, whose one iovec is the response.
+        let sent = unsafe {
+            let header = &raw const (*slots.as_ptr()).outbound[0].msg_hdr;
+            if (*header).msg_control.is_null() {
+                let data = (*header).msg_iov;
+                libc::sendto(fd, (*data).iov_base, (*data).iov_len, 0, (*header).msg_name.cast(), (*header).msg_namelen)
+            } else {
+                libc::sendmsg(fd, header, 0)
+            }
+        };
+        if sent >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return sent >= 0;
+        }
+    }
 }
 
 /// Whether a receive error says nothing about the next receive.
@@ -370,6 +440,15 @@ fn is_passing(error: &io::Error) -> bool {
                 | libc::ENOMEM
         )
     )
+}
+
+/// Has this thread's sleeps end when they are due, and not some 50 µs later together with other timers.
+pub(super) fn set_exact_sleep() {
+    const SLACK_NS: libc::c_ulong = 1;
+    // SAFETY: the call takes a number and no pointers.
+    if unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0) } != 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "short sleeps take longer than asked");
+    }
 }
 
 /// Asks for receive and send buffers of `bytes`: beyond the system's limit where that is allowed, else up to it.
@@ -458,6 +537,24 @@ mod tests {
     }
 
     #[test]
+    fn a_lone_datagram_has_the_next_received_one_by_one_and_then_it_is_looked_for_more_again() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client(server.local_addr().unwrap());
+        let mut batch = Batch::new(false);
+        client.send(&[0]).unwrap();
+        assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
+        (0..LONE_RECEIVES + 5).for_each(|i| assert_eq!(client.send(&[i]).unwrap(), 1));
+        for i in 0..LONE_RECEIVES {
+            assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
+            assert_eq!(echo(&mut batch, &server), Sent { sent: 1, failed: 0 });
+            let mut buffer = [0; 16];
+            assert_eq!((client.recv(&mut buffer).unwrap(), buffer[0]), (1, i));
+        }
+        assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 5);
+        assert_eq!(batch.receive(&server, Wait::No).unwrap(), 0);
+    }
+
+    #[test]
     fn a_wildcard_socket_knows_the_address_asked_and_replies_from_it() {
         for (wildcard, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
             let server = UdpSocket::bind(wildcard).unwrap();
@@ -465,18 +562,22 @@ mod tests {
             receive_destination(&server, asked.is_ipv6()).unwrap();
             // A connected socket takes datagrams from the address it asked alone.
             let client = client((asked, server.local_addr().unwrap().port()).into());
-            client.send(b"hello").unwrap();
             let mut batch = Batch::new(true);
-            assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
-            let mut destination = None;
-            let sent = batch.reply(&server, |datagram, response| {
-                destination = datagram.destination;
-                assert_eq!(datagram.source, client.local_addr().unwrap());
-                response.extend_from_slice(datagram.bytes);
-                true
-            });
-            assert_eq!((destination, sent), (Some(asked), Sent { sent: 1, failed: 0 }));
-            assert_eq!(client.recv(&mut [0; 16]).unwrap(), 5);
+            // In a batch, and then alone.
+            for _ in 0..2 {
+                client.send(b"hello").unwrap();
+                assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
+                let mut destination = None;
+                let sent = batch.reply(&server, |datagram, response| {
+                    destination = datagram.destination;
+                    assert_eq!(datagram.source, client.local_addr().unwrap());
+                    response.clear();
+                    response.extend_from_slice(datagram.bytes);
+                    true
+                });
+                assert_eq!((destination, sent), (Some(asked), Sent { sent: 1, failed: 0 }));
+                assert_eq!(client.recv(&mut [0; 16]).unwrap(), 5);
+            }
         }
     }
 
@@ -491,6 +592,13 @@ mod tests {
         assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 3);
         assert_eq!(echo(&mut batch, &server), Sent { sent: 2, failed: 0 });
         assert_eq!(client.recv(&mut [0; 8192]).unwrap(), MAX_DATAGRAM);
+        assert_eq!(client.recv(&mut [0; 8192]).unwrap(), 1);
+        // The first alone in a batch, the others one by one.
+        for (length, sent) in [(1, 1), (MAX_DATAGRAM + 1, 0), (MAX_DATAGRAM, 1)] {
+            client.send(&vec![7; length]).unwrap();
+            assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
+            assert_eq!(echo(&mut batch, &server), Sent { sent, failed: 0 });
+        }
     }
 
     #[test]
@@ -506,6 +614,8 @@ mod tests {
         client(address).send(b"late").unwrap();
         let mut batch = Batch::new(false);
         assert_eq!(batch.receive(&server, Wait::No).unwrap(), 1);
+        // Now received one by one: a closed socket yields nothing that way either.
+        assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 0);
         assert_eq!(batch.receive(&server, Wait::No).unwrap(), 0);
     }
 }

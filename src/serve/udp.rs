@@ -4,9 +4,11 @@
 //! takes what else has arrived with it, so batches form by themselves under load and an idle server answers at once.
 //! Nothing is allocated and no lock is taken per query; the snapshot is loaded and counters are added once per batch.
 //!
-//! Batch size, measured on one core at saturation as CPU time per million answers, user and system, mean of six
-//! interleaved runs of an unoptimised build: 11.2 s with 1 datagram a call, 9.0 with 8, 9.3 with 16, 8.5 with 32, 8.7 with
-//! 64 and 128. At 20,000 queries a second all sizes cost the same, as batches stay short. Hence 32.
+//! Batch size: what a datagram costs in system calls falls until eight or so are taken at once and stays there up to 128
+//! (`scripts/bench calls`; `docs/performance.md` has the figures). 32 leaves room for a burst and keeps the buffers small. A
+//! lone datagram costs a sixth less in calls that neither look for a second nor take an array, so after one that came
+//! alone the next few are received one by one. A blocking receive is the cheapest way to wait: poll or epoll before it
+//! is a call more for each wake-up. Under load a worker pauses between batches ([`super::moderation`]), when idle never.
 //!
 //! Shutting a socket down for reading wakes its thread, which then answers what the kernel has queued and closes. The
 //! kernel goes on to assign queries to a socket until it is closed; those that come between the last look and the close,
@@ -19,13 +21,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use socket2::Socket;
 use tokio::sync::mpsc;
 
 use super::ServeError;
+use super::moderation::Moderation;
 use super::responder::{Client, Responder};
-use super::sys::{BATCH, Batch, Datagram, Wait};
+use super::sys::{self, BATCH, Batch, Datagram, Wait};
 use crate::answer::{Limited, Outcome, Transport};
 
 /// How many batches a worker answers after it was told to stop: twice what a socket's buffer holds.
@@ -121,10 +125,16 @@ struct Tally {
 
 impl Worker {
     fn run(self) -> io::Result<()> {
+        sys::set_exact_sleep();
         let mut batch = Batch::new(self.address.ip().is_unspecified());
+        let mut moderation = Moderation::new(Instant::now());
         while !self.stop.load(Ordering::Acquire) {
-            if batch.receive(&*self.socket, Wait::ForOne)? > 0 {
+            let received = batch.receive(&*self.socket, Wait::ForOne)?;
+            if received > 0 {
                 self.reply(&mut batch);
+                if let Some(pause) = moderation.pause_after(received, Instant::now()) {
+                    std::thread::sleep(pause);
+                }
             }
         }
         for _ in 0..MAX_DRAIN_BATCHES {
