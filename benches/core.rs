@@ -61,7 +61,7 @@ fn digesting(criterion: &mut Criterion) {
 }
 
 fn genesis() -> ZoneState {
-    ZoneState::genesis(questions::parse(&questions::text(HOSTS)).content(), 1, 1)
+    ZoneState::genesis(questions::parse(&questions::text(HOSTS)).zone(), 1, 1)
 }
 
 /// The batches of an actor that adds one address after another.
