@@ -2,7 +2,7 @@
 
 use hashbrown::{HashMap, HashTable};
 
-use super::node::BlockWriter;
+use super::node::{Block, BlockWriter};
 use super::rdata::{Field, canonical, shape};
 use super::table::{hash, in_table_order};
 use super::{Name, RecordType, Soa, Zone};
@@ -98,10 +98,10 @@ impl ZoneBuilder {
 
     /// The zone of all these records, which all lie in it; none is an SOA.
     pub fn finish(self, origin: Name, soa: Soa) -> Zone {
-        let (mut blocks, mut writer) = (Vec::with_capacity(self.owners.len()), BlockWriter::default());
+        // Packed in the order in which they came, which is how they lie here, and then placed as the table wants them.
+        let (mut packed, mut ends, mut writer) = (Vec::new(), Vec::new(), BlockWriter::default());
         let (mut sets, mut items): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        for index in in_table_order(self.owners.iter().map(|owner| owner.hash)) {
-            let owner = &self.owners[index as usize];
+        for owner in &self.owners {
             sets.clear();
             sets.extend(std::iter::successors(some(owner.first), |&set| some(self.rrsets[set as usize].next)));
             sets.sort_unstable_by_key(|&set| self.rrsets[set as usize].rtype);
@@ -113,8 +113,15 @@ impl ZoneBuilder {
                 let rrset = &self.rrsets[set as usize];
                 writer.records(rrset.rtype, rrset.ttl, items.iter().map(|&item| self.data(item)));
             }
-            blocks.push(writer.finish(b""));
+            packed.extend_from_slice(writer.bytes());
+            ends.push(packed.len());
         }
+        let order = in_table_order(self.owners.iter().map(|owner| owner.hash));
+        let blocks = order.into_iter().map(|index| {
+            let start = index.checked_sub(1).map_or(0, |before| ends[before as usize]);
+            Block::of(&packed[start..ends[index as usize]])
+        });
+        let blocks = blocks.collect();
         let serial = soa.serial.into();
         Zone::from_blocks(origin, soa, serial, blocks)
     }

@@ -56,6 +56,11 @@ impl Block {
         Ok(Block(ThinArc::from_header_and_slice((), bytes)))
     }
 
+    /// Takes bytes that a [`BlockWriter`] wrote.
+    pub(super) fn of(bytes: &[u8]) -> Block {
+        Block(ThinArc::from_header_and_slice((), bytes))
+    }
+
     /// All its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0.slice
@@ -141,9 +146,14 @@ impl BlockWriter {
         self.bytes.extend_from_slice(rrset.wire);
     }
 
+    /// What was written since the last [`BlockWriter::begin`].
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(super) fn finish(&mut self, extra: &[u8]) -> Block {
         self.bytes.extend_from_slice(extra);
-        Block(ThinArc::from_header_and_slice((), &self.bytes))
+        Block::of(&self.bytes)
     }
 }
 
