@@ -3,10 +3,11 @@
 //!
 //! foca runs the protocol. What it leaves to its users is here: finding again those that are held down, telling who left
 //! from who failed, whole rosters, addresses and names that are used twice, and timers that stretch while this node is
-//! slow itself.
+//! slow itself, and suspicions of which their subjects never heard.
 //!
 //! Pure: no sockets, clocks or randomness of its own. The caller passes in time and datagrams and does what comes out.
 
+mod accusation;
 mod codec;
 mod duplicates;
 mod health;

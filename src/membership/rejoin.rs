@@ -32,6 +32,7 @@ impl Membership {
             }
         }
         self.defend_names(out);
+        self.accuse(out);
         let period = if alone { self.settings.announce_period_alone } else { self.settings.announce_period };
         self.arm_announce(now, period, out);
     }

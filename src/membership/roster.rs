@@ -58,6 +58,13 @@ pub struct Member {
     incarnation: foca::Incarnation,
 }
 
+impl Member {
+    /// Its count of refutations, as far as this node has heard.
+    pub(super) fn incarnation(&self) -> foca::Incarnation {
+        self.incarnation
+    }
+}
+
 /// One member as nodes send it each other when they exchange whole rosters.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Record {

@@ -24,9 +24,16 @@ impl Node {
 
     /// A member speaks of a version of a zone: does it count more edits of this node than the node has made?
     pub(super) fn compare_own(&mut self, incarnation: IncarnationId, version: &VersionVector, now: Now) {
-        let (Some(actor), Some(zone)) = (self.facts.actor, self.replica.get(incarnation)) else { return };
+        if let Some(actor) = self.facts.actor {
+            self.compare_count(incarnation, actor, version.get(actor), now);
+        }
+    }
+
+    /// Members count so many edits of this node's.
+    fn compare_count(&mut self, incarnation: IncarnationId, actor: ActorId, count: u64, now: Now) {
         // Of a zone that is not here nothing is known, and no edit can be made.
-        if version.get(actor) >= zone.next_dot(actor).seq {
+        let Some(zone) = self.replica.get(incarnation) else { return };
+        if count >= zone.next_dot(actor).seq {
             let name = zone.state().zone();
             let reason = format!(
                 "members hold more edits of zone {name} by this node than it has made itself: its data directory was put \
@@ -38,7 +45,9 @@ impl Node {
 
     /// A batch came in: is it another one than this node made under that number?
     pub(super) fn compare_batch(&mut self, batch: &Batch, now: Now) {
-        self.compare_own(batch.incarnation, &batch.version_after(), now);
+        let Some(actor) = self.facts.actor else { return };
+        let own = if batch.dot.actor == actor { batch.dot.seq } else { 0 };
+        self.compare_count(batch.incarnation, actor, batch.deps.get(actor).max(own), now);
         let zone = self.replica.get(batch.incarnation);
         if self.facts.actor == Some(batch.dot.actor) && zone.is_some_and(|zone| zone.contradicts(batch)) {
             let reason = "another node made an edit under a number of this node's: one of them runs on a copy of the \

@@ -41,7 +41,8 @@ pub struct Stub {
 pub struct Catalog {
     members: BTreeMap<IncarnationId, Member>,
     by_origin: BTreeMap<Name, BTreeSet<IncarnationId>>,
-    stubs: BTreeMap<Name, Stub>,
+    /// Every stub that is there: nodes that delete a zone, or remember its serial, at the same time leave one each.
+    stubs: BTreeMap<Name, BTreeSet<Stub>>,
 }
 
 /// The catalog zone's name. Under `.invalid`, for it is not meant to be looked up (RFC 6761 §6.4).
@@ -110,7 +111,7 @@ impl Catalog {
 
     /// What is remembered of a deleted zone of this name.
     pub fn stub(&self, origin: &Name) -> Option<Stub> {
-        self.stubs.get(origin).copied()
+        self.stubs.get(origin)?.iter().copied().reduce(Stub::and)
     }
 
     /// The edit that lists a zone.
@@ -122,29 +123,34 @@ impl Catalog {
     /// The edit that takes a zone out, in all its lives, and leaves a stub.
     pub fn delist(&self, origin: &Name, last: Stub) -> Vec<Change> {
         let mut changes: Vec<Change> = self.of(origin).map(|member| Change::Remove(member.listing())).collect();
-        let owner = stub_owner(origin);
-        changes.extend(self.stub_key(origin).map(Change::Remove));
-        changes.push(Change::Add(Record { owner, rtype: RecordType::TXT, ttl: TTL, rdata: stub_rdata(origin, last) }));
+        changes.extend(self.remember(origin, last));
         changes
     }
 
-    /// The record that tells of a deleted zone of this name.
+    /// The record that tells of a deleted zone of this name; the latest, if several do.
     pub(super) fn stub_key(&self, origin: &Name) -> Option<RecordKey> {
-        let rdata = stub_rdata(origin, self.stub(origin)?);
-        Some(RecordKey { owner: stub_owner(origin), rtype: RecordType::TXT, rdata })
+        Some(stub_key(origin, *self.stubs.get(origin)?.last()?))
+    }
+
+    /// Puts one stub in the place of all that are there. It never says less than they did, and what says the same
+    /// stays: an edit that removes a record and adds it again only removes it.
+    fn remember(&self, origin: &Name, last: Stub) -> Vec<Change> {
+        let known: Vec<Stub> = self.stubs.get(origin).into_iter().flatten().copied().collect();
+        let last = known.iter().copied().fold(last, Stub::and);
+        let old = known.iter().filter(|stub| **stub != last);
+        let mut changes: Vec<Change> = old.map(|stub| Change::Remove(stub_key(origin, *stub))).collect();
+        if !known.contains(&last) {
+            let RecordKey { owner, rtype, rdata } = stub_key(origin, last);
+            changes.push(Change::Add(Record { owner, rtype, ttl: TTL, rdata }));
+        }
+        changes
     }
 
     /// The edit that takes out one life of a zone. The stub keeps the name's numbers, should all its lives be taken out
     /// at once on different nodes.
     pub(super) fn drop_life(&self, member: &Member, serial: u64) -> Vec<Change> {
-        let (origin, old) = (&member.origin, self.stub(&member.origin));
-        let last = Stub { generation: member.generation, serial }.max(old.unwrap_or_default());
         let mut changes = vec![Change::Remove(member.listing())];
-        if old != Some(last) {
-            changes.extend(self.stub_key(origin).map(Change::Remove));
-            let (owner, rdata) = (stub_owner(origin), stub_rdata(origin, last));
-            changes.push(Change::Add(Record { owner, rtype: RecordType::TXT, ttl: TTL, rdata }));
-        }
+        changes.extend(self.remember(&member.origin, Stub { generation: member.generation, serial }));
         changes
     }
 
@@ -157,9 +163,15 @@ impl Catalog {
         } else if rtype == RecordType::TXT
             && let Some((origin, stub)) = read_stub(owner, rdata)
         {
-            let known = self.stubs.entry(origin).or_insert(stub);
-            *known = stub.max(*known);
+            self.stubs.entry(origin).or_default().insert(stub);
         }
+    }
+}
+
+impl Stub {
+    /// What holds if both do.
+    fn and(self, other: Stub) -> Stub {
+        Stub { generation: self.generation.max(other.generation), serial: self.serial.max(other.serial) }
     }
 }
 
@@ -191,6 +203,10 @@ impl Member {
 
 fn below(label: &str) -> Name {
     catalog_name().child(label.as_bytes()).expect("constant names")
+}
+
+fn stub_key(origin: &Name, stub: Stub) -> RecordKey {
+    RecordKey { owner: stub_owner(origin), rtype: RecordType::TXT, rdata: stub_rdata(origin, stub) }
 }
 
 fn stub_rdata(origin: &Name, stub: Stub) -> Rdata {
@@ -256,6 +272,26 @@ mod tests {
         assert!(matches!(&gone[0], Change::Remove(key) if key.owner == member.owner()));
         take(&mut catalog, gone);
         assert_eq!(catalog.stub(&origin), Some(stub));
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_deleted_zone_never_gets_less() {
+        let origin: Name = "corp.example.".parse().expect("a name");
+        let stub = |generation, serial| Stub { generation, serial };
+        let added = |changes: Vec<Change>| -> Vec<RecordKey> {
+            let add = |change| if let Change::Add(record) = change { Some(record.key()) } else { None };
+            changes.into_iter().filter_map(add).collect()
+        };
+        let mut catalog = Catalog::default();
+        catalog.stubs.entry(origin.clone()).or_default().insert(stub(1, 14));
+        assert_eq!(catalog.delist(&origin, stub(1, 14)), [], "it stays, rather than being removed and added");
+        assert_eq!(catalog.delist(&origin, stub(1, 13)), []);
+        // Two nodes deleted it at once.
+        catalog.stubs.entry(origin.clone()).or_default().insert(stub(2, 9));
+        assert_eq!(catalog.stub(&origin), Some(stub(2, 14)));
+        let changes = catalog.delist(&origin, stub(2, 10));
+        assert_eq!(changes.len(), 3, "one stub takes the place of both");
+        assert_eq!(added(changes), [stub_key(&origin, stub(2, 14))]);
     }
 
     #[test]

@@ -135,6 +135,9 @@ impl Replica {
         for incarnation in &gone {
             self.retired.remove(incarnation);
         }
+        if self.is_catalog_staged() {
+            self.forgotten.extend(&gone);
+        }
         gone.into_iter().map(|incarnation| Write::Forget { incarnation }).collect()
     }
 
@@ -142,5 +145,86 @@ impl Replica {
     pub(super) fn stub_at(&self, origin: &Name, serial: u64) -> Stub {
         let known = self.catalog().stub(origin).unwrap_or(Stub { generation: 1, serial });
         Stub { serial: serial.max(known.serial), ..known }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ActorId, Batch, EditOrigin, IncarnationId, Saved, SavedZone, Source, Write};
+    use super::*;
+    use crate::zone::{Rdata, Record, RecordType, Soa, Zone, ZoneContent};
+
+    fn zone() -> Name {
+        "corp.example.".parse().expect("a name")
+    }
+
+    fn content() -> Zone {
+        let primary = Rdata::new(zone().as_wire());
+        let (mname, rname) = (primary.clone(), primary.clone());
+        let soa = Soa { ttl: 60, mname, rname, serial: 7, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+        let mut content = ZoneContent::new(zone(), soa);
+        content.add(Record { owner: zone(), rtype: RecordType::NS, ttl: 60, rdata: primary });
+        content.into()
+    }
+
+    fn source() -> Source {
+        Source::new(EditOrigin::File)
+    }
+
+    /// The batches by which another node, that knew of nobody else, made the same zone and deleted it.
+    fn made_and_deleted_elsewhere() -> Vec<Arc<Batch>> {
+        let (mut other, actor) = (Replica::load(Saved::default()).0, ActorId([2; 16]));
+        let made = other.stage_create(&[content()], &source(), actor, 1).expect("it is new");
+        let mut news = other.commit(made).news;
+        let deleted = other.stage_delete(&zone(), &source(), actor, 2).expect("it is there");
+        news.extend(other.commit(deleted).news);
+        news
+    }
+
+    /// What a store would have kept of a replica at rest.
+    fn saved(replica: &mut Replica) -> Saved {
+        let ids: Vec<IncarnationId> = replica.summaries().iter().map(|summary| summary.incarnation).collect();
+        let keep = |incarnation| match replica.get_mut(incarnation).expect("it is here").checkpoint(None) {
+            Write::Checkpoint { incarnation, position, state, .. } => {
+                let chunks = state.iter().map(Arc::from).collect();
+                SavedZone { incarnation, checkpoint: Some((position, chunks)), journal: Vec::new() }
+            }
+            other => panic!("{other:?}"),
+        };
+        let zones = ids.into_iter().map(keep).collect();
+        let histories = replica.heads.iter().map(|(name, head)| (name.clone(), head.clone())).collect();
+        Saved { zones, histories, ..Saved::default() }
+    }
+
+    #[test]
+    fn what_was_served_is_served_on_after_a_restart() {
+        let mut replica = Replica::load(Saved::default()).0;
+        let made = replica.stage_create(&[content()], &source(), ActorId([1; 16]), 1).expect("it is new");
+        replica.commit(made);
+        for batch in made_and_deleted_elsewhere() {
+            replica.ingest(batch);
+        }
+        let stub = replica.catalog().stub(&zone()).expect("the other node left one");
+        let served = replica.served().get(&zone()).cloned().expect("this node's listing was not seen by the deletion");
+        assert!(stub.serial >= served.serial(), "so another life would have to rise above it first");
+        let mut again = Replica::load(saved(&mut replica)).0;
+        assert_eq!(again.served().get(&zone()), Some(&served));
+        assert_eq!(again.take_wanted(), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_life_that_was_forgotten_while_its_listing_was_on_its_way_to_disk_is_stored_again() {
+        let mut replica = Replica::load(Saved::default()).0;
+        let made = replica.stage_create(&[content()], &source(), ActorId([1; 16]), 1).expect("it is new");
+        let mut elsewhere = made_and_deleted_elsewhere().into_iter();
+        replica.ingest(elsewhere.next().expect("the listing"));
+        let state = super::super::state::ZoneState::genesis(&content(), 1, 7);
+        let life = state.incarnation();
+        replica.merge(state);
+        let forgets = |write: &Write| matches!(write, Write::Forget { incarnation } if *incarnation == life);
+        assert!(replica.ingest(elsewhere.next().expect("the deletion")).writes.iter().any(forgets));
+        let stores = |write: &Write| matches!(write, Write::Checkpoint { incarnation, .. } if *incarnation == life);
+        assert!(replica.commit(made).writes.iter().any(stores));
+        assert!(replica.serving(&zone()).is_some(), "this node's listing was not seen by the deletion");
     }
 }

@@ -40,6 +40,8 @@ pub struct Replica {
     pub(super) staged: BTreeMap<IncarnationId, u64>,
     /// Of these, the ones that were taken out of the catalog while the edits were on their way to disk.
     pub(super) overtaken: BTreeSet<IncarnationId>,
+    /// Lives that were forgotten while a change of the catalog was on its way to disk, which may list them.
+    pub(super) forgotten: BTreeSet<IncarnationId>,
     pub(super) hlc: Hlc,
     /// How far the history of each name reaches.
     pub(super) heads: BTreeMap<Name, HistoryHead>,
@@ -132,6 +134,9 @@ impl Replica {
         let times = zones.values().chain([&catalog]).map(|zone| zone.state().newest_hlc());
         let hlc = times.filter(|hlc| hlc.wall_ms() < MAX_SANE_WALL_MS).max().unwrap_or_default();
         let listed = Catalog::read(catalog.state());
+        // What was served before is served on, without another look at the serials of other lives.
+        let shown = |(name, head): (&Name, &HistoryHead)| Some((name.clone(), head.incarnation?));
+        let in_service = heads.iter().filter_map(shown).collect();
         let mut replica = Replica {
             catalog,
             catalog_id,
@@ -139,7 +144,7 @@ impl Replica {
             zones,
             retired: BTreeMap::new(),
             served: Arc::default(),
-            in_service: BTreeMap::new(),
+            in_service,
             waiting: BTreeSet::new(),
             wanted: BTreeSet::new(),
             leftover: Vec::new(),
@@ -147,6 +152,7 @@ impl Replica {
             root: Accumulator::default(),
             staged: BTreeMap::new(),
             overtaken: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             hlc,
             heads,
             now_ms: 0,

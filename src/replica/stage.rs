@@ -266,7 +266,12 @@ impl Replica {
     /// Applies staged edits whose writes are kept.
     pub fn commit(&mut self, staged: Staged) -> Changed {
         let mut changed = Changed { publish: true, ..Changed::default() };
-        for zone in staged.created {
+        let forgotten = std::mem::take(&mut self.forgotten);
+        for mut zone in staged.created {
+            if forgotten.contains(&zone.state().incarnation()) {
+                // Another node made the same life, and deleted it, while this one was on its way to disk.
+                changed.writes.push(zone.checkpoint(None));
+            }
             self.adopt(zone);
         }
         let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return changed };

@@ -115,6 +115,8 @@ impl ZoneReplica {
                     continue;
                 }
             }
+            // It may have been served like this, and a member may have served another content under the same serial.
+            replica.points.note(replica.state.serial(), replica.state.version().hash());
             kept.push((position, batch));
         }
         replica.publish();

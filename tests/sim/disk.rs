@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use grapevine::node::PersistId;
-use grapevine::replica::{Batch, Replica, Saved, Summary, Write};
+use grapevine::replica::{Batch, Replica, Saved, Summary, Write, catalog_name};
+use grapevine::zone::Rdata;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -112,11 +113,22 @@ impl Disk {
     }
 }
 
+/// What a batch of the catalog does: zones listed and taken out, and what is remembered of those.
+fn listing(batch: &Batch) -> String {
+    let text = |rdata: &Rdata| -> String {
+        rdata.as_wire().iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { ' ' }).collect()
+    };
+    let adds = batch.adds.iter().map(|key| format!(" +{}", text(&key.rdata)));
+    let removes = batch.removes.iter().map(|(key, _)| format!(" -{}", text(&key.rdata)));
+    adds.chain(removes).collect()
+}
+
 /// A group in one line, for traces.
 pub(crate) fn describe(writes: &[Write]) -> String {
     let one = |write: &Write| match write {
         Write::Journal { position, batch } => {
-            format!("{:?}@{position} {:?}:{}", batch.incarnation, batch.dot.actor, batch.dot.seq)
+            let what = if batch.zone == catalog_name() { listing(batch) } else { String::new() };
+            format!("{:?}@{position} {:?}:{}{what}", batch.incarnation, batch.dot.actor, batch.dot.seq)
         }
         Write::Checkpoint { incarnation, position, keep_from, state, .. } => {
             format!("{incarnation:?} whole {:?} @{position}, journal from {keep_from}", state.state().version())

@@ -21,6 +21,9 @@ pub(crate) enum Fate {
     Acknowledged,
     /// It was refused, or nobody was told, or the only disks that held it are gone: it may show or not.
     Unsure,
+    /// Its author's disk was put back to before it, and another batch was made under its dot: one of the two will show
+    /// everywhere in the end, until then some nodes show this one and some that one.
+    Disputed,
 }
 
 struct Entry {
@@ -28,6 +31,17 @@ struct Entry {
     machine: usize,
     ticket: Option<u64>,
     fate: Fate,
+    /// Its author's disk was put back to before it.
+    forgotten: bool,
+}
+
+impl Entry {
+    /// How a dispute ends cannot be known, whatever else becomes of a batch.
+    fn meets(&mut self, fate: Fate) {
+        if self.fate != Fate::Disputed {
+            self.fate = fate;
+        }
+    }
 }
 
 /// Whether something is so, as far as the book can tell.
@@ -63,6 +77,8 @@ pub(crate) struct Ledger {
     genesis: BTreeMap<IncarnationId, Genesis>,
     /// Lives of zones that somebody deleted.
     ended: BTreeSet<IncarnationId>,
+    /// Lives of zones of which some dot stands for two batches.
+    disputed: BTreeSet<IncarnationId>,
 }
 
 impl Default for Ledger {
@@ -76,6 +92,7 @@ impl Default for Ledger {
             refreshes: BTreeMap::new(),
             genesis: BTreeMap::new(),
             ended: BTreeSet::new(),
+            disputed: BTreeSet::new(),
         };
         ledger.begin(catalog_genesis());
         ledger
@@ -121,7 +138,9 @@ impl Ledger {
     fn enter(&mut self, machine: usize, batch: Arc<Batch>) {
         let (index, incarnation) = (self.entries.len(), batch.incarnation);
         let ticket = batch.source.request.as_ref().map(|request| request.id.parse().expect("requests are tickets"));
-        self.by_dot.entry((incarnation, batch.dot)).or_default().push(index);
+        let same_dot = self.by_dot.entry((incarnation, batch.dot)).or_default();
+        let is_dispute = same_dot.iter().any(|other| self.entries[*other].forgotten);
+        same_dot.push(index);
         if let Some(ticket) = ticket {
             self.by_ticket.insert(ticket, index);
         }
@@ -138,7 +157,14 @@ impl Ledger {
         if batch.soa.refresh.is_some() {
             self.refreshes.entry(incarnation).or_default().push(index);
         }
-        self.entries.push(Entry { batch, machine, ticket, fate: Fate::Asked });
+        let dot = batch.dot;
+        self.entries.push(Entry { batch, machine, ticket, fate: Fate::Asked, forgotten: false });
+        if is_dispute {
+            self.disputed.insert(incarnation);
+            for index in &self.by_dot[&(incarnation, dot)] {
+                self.entries[*index].fate = Fate::Disputed;
+            }
+        }
     }
 
     /// An edit without a client is as good as acknowledged once it is on disk.
@@ -158,7 +184,7 @@ impl Ledger {
     /// The client of an edit was told what came of it. Returns the batch.
     pub(crate) fn settle(&mut self, ticket: u64, stored: bool) -> Option<Arc<Batch>> {
         let entry = &mut self.entries[*self.by_ticket.get(&ticket)?];
-        entry.fate = if stored { Fate::Acknowledged } else { Fate::Unsure };
+        entry.meets(if stored { Fate::Acknowledged } else { Fate::Unsure });
         Some(entry.batch.clone())
     }
 
@@ -169,13 +195,24 @@ impl Ledger {
         }
     }
 
+    /// A machine's disk was put back to an earlier state of itself, which holds only this.
+    pub(crate) fn put_back(&mut self, machine: usize, held: &[Summary]) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.machine == machine) {
+            entry.forgotten |= !is_in(&entry.batch, held);
+        }
+    }
+
+    /// Whether some dot of a life of a zone stands for two batches. Then its nodes can differ at one version, until they
+    /// have agreed on one of the two.
+    pub(crate) fn is_disputed(&self, incarnation: IncarnationId) -> bool {
+        self.disputed.contains(&incarnation)
+    }
+
     /// Disks are gone. Of what the others do not hold nothing is expected. Returns how many acknowledged edits that is.
     pub(crate) fn only_these_remain(&mut self, disks: &[Vec<Summary>]) -> u64 {
         let mut lost = 0;
         for entry in &mut self.entries {
-            let (incarnation, dot) = (entry.batch.incarnation, entry.batch.dot);
-            let holds = |held: &Summary| held.incarnation == incarnation && held.version.contains(dot);
-            if entry.fate == Fate::Acknowledged && !disks.iter().flatten().any(holds) {
+            if entry.fate == Fate::Acknowledged && !disks.iter().any(|held| is_in(&entry.batch, held)) {
                 entry.fate = Fate::Unsure;
                 lost += 1;
             }
@@ -197,15 +234,16 @@ impl Ledger {
                 .any(|entry| entry.batch.deps.contains(dot) && (!sure || entry.fate == Fate::Acknowledged))
         };
         let (mut surely, mut perhaps) = (false, false);
-        let mut consider = |dot: Dot, sure: bool| {
-            surely |= sure && !removed_by(dot, false);
-            perhaps |= !removed_by(dot, true);
+        let mut consider = |dot: Dot, fate: Fate| {
+            surely |= fate == Fate::Acknowledged && !removed_by(dot, false);
+            // Who removed the record and knew the dot may have known it as the other batch.
+            perhaps |= fate == Fate::Disputed || !removed_by(dot, true);
         };
         if let Some(genesis) = self.genesis.get(&incarnation).filter(|genesis| genesis.records.contains(key)) {
-            consider(genesis.dot, true);
+            consider(genesis.dot, Fate::Acknowledged);
         }
         for entry in touched.adds.iter().filter(within).map(|index| &self.entries[*index]) {
-            consider(entry.batch.dot, entry.fate == Fate::Acknowledged);
+            consider(entry.batch.dot, entry.fate);
         }
         match (surely, perhaps) {
             (true, _) => Verdict::Yes,
@@ -218,6 +256,11 @@ impl Ledger {
     /// edits nothing is expected.
     pub(crate) fn has_ended(&self, incarnation: IncarnationId) -> bool {
         self.ended.contains(&incarnation)
+    }
+
+    /// Every life of a zone that ever began.
+    pub(crate) fn lives(&self) -> impl Iterator<Item = IncarnationId> {
+        self.genesis.keys().copied()
     }
 
     /// Every record that was ever in a zone.
@@ -270,8 +313,15 @@ impl Ledger {
             |dot: Dot| within.iter().any(|entry| entry.fate == Fate::Acknowledged && entry.batch.deps.contains(dot));
         let genesis = self.genesis.get(&incarnation).map(|genesis| genesis.dot);
         (first_fits && !genesis.is_some_and(replaced))
-            || within.iter().any(|entry| fits(&entry.batch) && !replaced(entry.batch.dot))
+            || within
+                .iter()
+                .any(|entry| fits(&entry.batch) && (entry.fate == Fate::Disputed || !replaced(entry.batch.dot)))
     }
+}
+
+/// Whether a disk that holds this holds the batch, as far as versions tell.
+fn is_in(batch: &Batch, held: &[Summary]) -> bool {
+    held.iter().any(|held| held.incarnation == batch.incarnation && held.version.contains(batch.dot))
 }
 
 /// The life of a zone that a record of the catalog lists: `g<generation>-<incarnation>.zones.<catalog> PTR <origin>`.

@@ -38,6 +38,7 @@ pub(crate) enum Nemesis {
     LongAbsence,
     Backup,
     RestoreElsewhere,
+    PutBack,
     EmptyDisk,
     Clone,
     Garbage,
@@ -72,6 +73,7 @@ pub(crate) const ALL: &[(Nemesis, &str, u32)] = &[
     (LongAbsence, "absences of 30 days", 2),
     (Backup, "backups", 8),
     (RestoreElsewhere, "backups restored in a new directory", 4),
+    (PutBack, "disks put back to an earlier state of themselves", 3),
     (EmptyDisk, "disks replaced by empty ones", 2),
     (Clone, "machines cloned", 2),
     (Garbage, "garbage", 4),
@@ -114,7 +116,7 @@ impl Run {
                 self.world.machines[index].clock_skew_ms += if self.world.rng.random_bool(0.5) { by } else { -by };
                 Some(())
             }
-            LongAbsence | Backup | RestoreElsewhere | EmptyDisk | Clone => self.tamper_with_disks(nemesis),
+            LongAbsence | Backup | RestoreElsewhere | PutBack | EmptyDisk | Clone => self.tamper_with_disks(nemesis),
             Garbage | IllegalBatch | ForgedBatch | SpoiltAnswers => self.poison(nemesis),
             ZonesComeAndGo => {
                 self.create_or_delete();
@@ -212,6 +214,18 @@ impl Run {
                 let disk = self.world.machines[index].backup.as_ref()?.moved();
                 self.put_disk_in(index, disk)?;
             }
+            PutBack => {
+                let has_backup = |index: &usize| self.world.machines[*index].backup.is_some();
+                let index = self.world.members().into_iter().filter(has_backup).choose(&mut self.world.rng)?;
+                let disk = self.world.machines[index].backup.clone()?;
+                if !self.may_lose_its_disk(index) {
+                    return None;
+                }
+                if self.world.machines[index].is_up() {
+                    self.crash(index);
+                }
+                self.world.put_back(index, disk);
+            }
             EmptyDisk => {
                 let index = self.some_up()?;
                 self.put_disk_in(index, Disk::default())?;
@@ -229,10 +243,14 @@ impl Run {
         Some(())
     }
 
-    /// A machine loses its disk. Not while it may be the only one with the cluster's zones: then there would be no
-    /// cluster to come back to.
+    /// Not while it may be the only one with the cluster's zones: then there would be no cluster to come back to.
+    fn may_lose_its_disk(&self, index: usize) -> bool {
+        self.absent.is_none_or(|(absent, _)| absent != index) && self.others_hold_the_cluster(index)
+    }
+
+    /// A machine loses its disk.
     fn put_disk_in(&mut self, index: usize, disk: Disk) -> Option<()> {
-        if self.absent.is_some_and(|(absent, _)| absent == index) || !self.others_hold_the_cluster(index) {
+        if !self.may_lose_its_disk(index) {
             return None;
         }
         if self.world.machines[index].is_up() {
@@ -361,6 +379,11 @@ impl Run {
 }
 
 impl Nemesis {
+    /// Whether it can make two batches of one dot, of which nodes complain.
+    pub(crate) fn forks(self) -> bool {
+        self == PutBack
+    }
+
     /// Whether it makes nodes complain of others.
     pub(crate) fn poisons(self) -> bool {
         matches!(self, Garbage | IllegalBatch | ForgedBatch | SpoiltAnswers)

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grapevine::node::{Applied, Ticket};
-use grapevine::replica::{IncarnationId, Replica, Summary, VersionVector, Write, ZoneReplica, catalog_name};
+use grapevine::replica::{
+    IncarnationId, Replica, Summary, VersionVector, Write, ZoneReplica, catalog_genesis, catalog_name,
+};
 use grapevine::zone::{Change, Name, RecordType, Zone, ZoneSet};
 
 use crate::ledger::{Ledger, Verdict, live_records};
@@ -22,8 +24,6 @@ pub(crate) struct Oracle {
     edits: BTreeSet<Ticket>,
     /// The highest serial that each machine served of each zone, in its present life and before.
     serials: BTreeMap<(usize, Name), (u64, Option<IncarnationId>)>,
-    /// How often a new life of a zone was served below the serial of one before it.
-    pub(crate) lives_below: u64,
     /// The highest serial that a client was told, by life of a zone.
     told: BTreeMap<IncarnationId, u64>,
     published: u64,
@@ -35,6 +35,8 @@ pub(crate) struct Oracle {
     pub(crate) refused: u64,
     /// Acknowledged edits that went with the only disks that held them.
     pub(crate) gone_with_disks: u64,
+    /// Lives of zones that went with the only disks that held them.
+    pub(crate) lives_gone: BTreeSet<IncarnationId>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -110,9 +112,22 @@ impl Oracle {
         self.serials.retain(|(other, _), _| *other != machine);
     }
 
+    /// A machine's disk was put back to an earlier state of itself, and the machine does not know: it may use dots again.
+    pub(crate) fn put_back(&mut self, machine: usize, held: &[Summary]) {
+        self.ledger.put_back(machine, held);
+    }
+
+    /// Whether two batches of one dot may make nodes differ in this life of a zone, or in whether it is listed.
+    fn is_disputed(&self, incarnation: Option<IncarnationId>) -> bool {
+        let catalog = catalog_genesis().incarnation();
+        self.ledger.is_disputed(catalog) || incarnation.is_some_and(|life| self.ledger.is_disputed(life))
+    }
+
     /// These are all disks that there are.
     pub(crate) fn only_these_remain(&mut self, disks: &[Vec<Summary>]) {
         self.gone_with_disks += self.ledger.only_these_remain(disks);
+        let held: BTreeSet<IncarnationId> = disks.iter().flatten().map(|held| held.incarnation).collect();
+        self.lives_gone.extend(self.ledger.lives().filter(|life| !held.contains(life)));
         self.told.clear();
     }
 
@@ -144,20 +159,16 @@ impl Oracle {
 
     fn check_serial(&mut self, machine: usize, replica: &Replica, zone: &Zone) {
         let life = life_of(replica, zone).map(|held| held.state().incarnation());
+        let disputed = self.is_disputed(life);
         let (highest, shown) = self.serials.entry((machine, zone.origin().clone())).or_default();
         if zone.serial() < *highest {
             let (origin, serial) = (zone.origin(), zone.serial());
-            // A life that another node began while the name's deletion was on its way to it may begin below.
-            let other_life = life.is_none() || life != *shown || life.is_some_and(|life| self.ledger.has_ended(life));
-            match other_life {
-                true => {
-                    self.lives_below += 1;
-                    *highest = 0;
-                }
-                false => self
-                    .violations
-                    .push(format!("node {machine} served {origin} at serial {highest} and then at {serial}")),
+            if !disputed {
+                self.violations.push(format!(
+                    "node {machine} served {origin} at serial {highest} ({shown:?}) and then at {serial} ({life:?})"
+                ));
             }
+            *highest = 0;
         }
         (*highest, *shown) = (zone.serial().max(*highest), life);
     }
@@ -204,15 +215,34 @@ impl Oracle {
             let (origin, serial) = (zone.state().zone(), zone.state().serial());
             // What a client was told is the serial of the life that was served; a name with more than one tells nothing.
             let only = replica.catalog().of(origin).count() == 1 && replica.catalog().stub(origin).is_none();
-            if serial < *told && only {
+            if serial < *told && only && !self.is_disputed(Some(*incarnation)) {
                 self.violations.push(format!("{origin} is at serial {serial}; a client was told {told}"));
+            }
+        }
+    }
+
+    /// Whether all serials were told of that the secondary saw with two contents. Of two lives of a name it is told by
+    /// both being listed, as a conflict. What a deleted life was nobody compares, nor what went with the only disk.
+    pub(crate) fn check_untold(&mut self, replica: &Replica) {
+        for seen in self.secondary.untold() {
+            let [(first, _), (second, _)] = &seen.contents;
+            let is_conflict = first != second && replica.catalog().of(&seen.origin).count() > 1;
+            let is_gone = |(life, version): &(IncarnationId, VersionVector)| {
+                let held = replica.get(*life).map(|zone| zone.state().version());
+                self.ledger.has_ended(*life) || held.is_none_or(|held| !held.includes(version))
+            };
+            if !is_conflict && !seen.contents.iter().any(is_gone) {
+                let (origin, serial) = (&seen.origin, seen.serial);
+                self.violations
+                    .push(format!("the secondary saw serial {serial} of {origin} with two contents, and nobody told"));
             }
         }
     }
 
     /// The secondary transfers a zone from a machine.
     pub(crate) fn transfer(&mut self, machine: usize, replica: &Replica, zone: &Arc<Zone>) {
-        if let Some(held) = life_of(replica, zone) {
+        let held = life_of(replica, zone).filter(|held| !self.is_disputed(Some(held.state().incarnation())));
+        if let Some(held) = held {
             let version: &VersionVector = held.state().version();
             let wrong = self.secondary.transfer(machine, held.state().incarnation(), version, zone);
             self.violations.extend(wrong);

@@ -25,6 +25,13 @@ pub(crate) const PROVOKED: &[&str] = &[
     "is left alone",
 ];
 
+/// The alarms that a disk provokes that was put back to an earlier state of itself.
+pub(crate) const FORKED: &[&str] = &[
+    "two different batches claim this number",
+    "content differs from a member's at the same version",
+    "records here differed from what other nodes hold at the same version",
+];
+
 /// The version of the protocol between nodes.
 const PROTOCOL: u8 = 2;
 /// First byte of a datagram about zones: the version and a kind.

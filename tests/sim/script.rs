@@ -56,7 +56,8 @@ pub(crate) fn run(seed: u64, trace: bool) -> Result<Report, String> {
     let count = 3 + (seed % 5) as usize;
     let mut run = Run::new(World::new(seed, count, Network::of(seed), trace));
     let mut zones = vec!["corp.example.".to_owned(), "edge.example.".to_owned()];
-    if seed % MANY_ZONES_IN == MANY_ZONES_IN - 2 {
+    let many_zones = seed % MANY_ZONES_IN == MANY_ZONES_IN - 2;
+    if many_zones {
         run.world.report.count("runs with thousands of zones");
         zones.extend((0..MANY_ZONES).map(|number| format!("zone{number}.many.example.")));
     }
@@ -65,7 +66,8 @@ pub(crate) fn run(seed: u64, trace: bool) -> Result<Report, String> {
         run.outlast_the_log();
     }
     run.trouble();
-    run.recover(PEACE)
+    // A node that lacks all zones asks for them one by one.
+    run.recover(if many_zones { PEACE * 4 } else { PEACE })
 }
 
 /// A large cluster: it forms, takes edits on many nodes, loses and regains some, and agrees.
@@ -87,6 +89,9 @@ impl Run {
         let all_join = rng.random_bool(0.2);
         if nemeses.iter().any(|(nemesis, ..)| nemesis.poisons()) {
             world.oracle.provoked = poison::PROVOKED.to_vec();
+        }
+        if nemeses.iter().any(|(nemesis, ..)| nemesis.forks()) {
+            world.oracle.provoked.extend(poison::FORKED);
         }
         Run {
             first_machines: world.machines.len(),
@@ -180,6 +185,8 @@ impl Run {
         let machine = &self.world.machines[index];
         let Some(node) = &machine.node else { return };
         for zone in machine.served.iter().take(10) {
+            let (origin, serial, version) = (zone.origin(), zone.serial(), zone.version());
+            self.world.note(|| format!("the secondary takes {origin} at {serial} {version:?} from node {index}"));
             self.world.oracle.transfer(index, node.replica(), zone);
         }
     }

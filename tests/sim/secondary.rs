@@ -14,13 +14,20 @@ struct Transfer {
     zone: Arc<Zone>,
 }
 
+/// One serial with two contents, and of which lives and versions of the zone they were.
+pub(crate) struct Ambiguity {
+    pub(crate) origin: Name,
+    pub(crate) serial: u32,
+    pub(crate) contents: [(IncarnationId, VersionVector); 2],
+}
+
 /// What it got, by zone and serial.
 #[derive(Default)]
 pub(crate) struct Secondary {
     transfers: BTreeMap<(Name, u32), Vec<Transfer>>,
     pub(crate) taken: u64,
     /// Serials that it saw with two contents: only while the nodes that it asked had diverged.
-    pub(crate) ambiguous: BTreeSet<(Name, u32)>,
+    pub(crate) ambiguous: Vec<Ambiguity>,
     /// Serials of which some node told its operator.
     told: BTreeSet<(Name, u32)>,
 }
@@ -32,8 +39,9 @@ impl Secondary {
     }
 
     /// Serials that it saw with two contents and that no node told of.
-    pub(crate) fn untold(&self) -> impl Iterator<Item = &(Name, u32)> {
-        self.ambiguous.difference(&self.told)
+    pub(crate) fn untold(&self) -> impl Iterator<Item = &Ambiguity> {
+        let is_told = |seen: &&Ambiguity| self.told.contains(&(seen.origin.clone(), seen.serial));
+        self.ambiguous.iter().filter(move |seen| !is_told(seen))
     }
 
     /// Takes a zone from a machine. One serial may stand for two contents only if neither version had seen the other;
@@ -55,7 +63,8 @@ impl Secondary {
         for other in earlier.iter().filter(|other| other.zone.to_content() != zone.to_content()) {
             let diverged = !version.includes(&other.version) && !other.version.includes(version);
             if diverged || incarnation != other.incarnation {
-                self.ambiguous.insert((origin.clone(), serial));
+                let contents = [(incarnation, version.clone()), (other.incarnation, other.version.clone())];
+                self.ambiguous.push(Ambiguity { origin: origin.clone(), serial, contents });
             } else {
                 wrong = Some(format!(
                     "node {} and then node {machine} handed out {origin} at serial {serial} with different contents",

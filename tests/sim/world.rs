@@ -19,6 +19,12 @@ use crate::oracle::Oracle;
 use crate::poison;
 use crate::report::Report;
 
+/// More than so much never happens to one machine with a few zones in a second, except when messages make more of
+/// themselves.
+const STORM: u64 = 8000;
+/// So much more for every zone.
+const STORM_PER_ZONE: u64 = 20;
+
 enum Happening {
     Tick,
     Event(Event),
@@ -26,6 +32,13 @@ enum Happening {
     Synced,
     /// The store's answer.
     Kept(PersistId, Result<(), String>),
+}
+
+/// Something to happen to a machine, if it is still in that life by then.
+struct Pending {
+    index: usize,
+    life: u64,
+    happening: Happening,
 }
 
 pub(crate) struct World {
@@ -37,9 +50,12 @@ pub(crate) struct World {
     pub(crate) report: Report,
     /// How likely a batch is spoilt on its way, by a member of another make.
     pub(crate) poison: f64,
-    queue: BTreeMap<(Duration, u64), (usize, u64, Happening)>,
+    /// In order of time; boxed, for it is sorted more than it is read.
+    queue: BTreeMap<(Duration, u64), Box<Pending>>,
     sequence: u64,
     next_inbound: u64,
+    /// The present second, and how much has happened in it.
+    second: (u64, u64),
     trace: bool,
 }
 
@@ -57,6 +73,7 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             next_inbound: 0,
+            second: (0, 0),
             trace,
         }
     }
@@ -130,6 +147,12 @@ impl World {
         self.forget_what_no_disk_holds();
     }
 
+    /// The disk of a machine that is down is put back to an earlier state of itself.
+    pub(crate) fn put_back(&mut self, index: usize, disk: Disk) {
+        self.oracle.put_back(index, &disk.holds());
+        self.replace_disk(index, disk);
+    }
+
     /// A machine that is down will not come back, nor what it alone had.
     pub(crate) fn bury(&mut self, index: usize) {
         self.note(|| format!("machine {index} is gone for good"));
@@ -149,7 +172,7 @@ impl World {
         self.now += time;
         for ((at, sequence), entry) in std::mem::take(&mut self.queue) {
             // Timers come due meanwhile; messages on their way are not a month late.
-            let at = if matches!(entry.2, Happening::Tick) { at.max(self.now) } else { at + time };
+            let at = if matches!(entry.happening, Happening::Tick) { at.max(self.now) } else { at + time };
             self.queue.insert((at, sequence), entry);
         }
         for machine in &mut self.machines {
@@ -179,8 +202,10 @@ impl World {
     /// Lets time pass.
     pub(crate) fn run_until(&mut self, end: Duration) {
         while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= end) {
-            let ((at, _), (index, life, happening)) = entry.remove_entry();
+            let ((at, _), entry) = entry.remove_entry();
+            let Pending { index, life, happening } = *entry;
             self.now = at;
+            self.watch_for_storms();
             let machine = &self.machines[index];
             if machine.life != life {
                 continue;
@@ -193,6 +218,17 @@ impl World {
             }
         }
         self.now = end;
+    }
+
+    /// Ends the run with a violation rather than never.
+    fn watch_for_storms(&mut self) {
+        let (second, count) = self.second;
+        self.second = if second == self.now.as_secs() { (second, count + 1) } else { (self.now.as_secs(), 1) };
+        let zones = self.machines.first().map_or(0, |machine| machine.files.len()) as u64;
+        if self.second.1 == (STORM + STORM_PER_ZONE * zones) * self.machines.len() as u64 {
+            self.oracle.violations.push(format!("a storm of messages at {:?}", self.now));
+            self.queue.clear();
+        }
     }
 
     fn happen(&mut self, index: usize, happening: Happening) {
@@ -267,7 +303,10 @@ impl World {
             }
             Effect::Malformed => self.oracle.alarm(index, poison::MALFORMED),
             Effect::Fatal(message) => self.oracle.alarm(index, &format!("stops: {message}")),
-            Effect::Ambiguous { zone, serial } => self.oracle.secondary.hear(zone, serial),
+            Effect::Ambiguous { zone, serial } => {
+                self.note(|| format!("node {index} tells that serial {serial} of {zone} stood for two contents"));
+                self.oracle.secondary.hear(zone, serial);
+            }
             Effect::Merged { .. } => {}
         }
     }
@@ -348,7 +387,7 @@ impl World {
 
     fn put(&mut self, at: Duration, index: usize, life: u64, happening: Happening) {
         self.sequence += 1;
-        self.queue.insert((at, self.sequence), (index, life, happening));
+        self.queue.insert((at, self.sequence), Box::new(Pending { index, life, happening }));
     }
 
     pub(crate) fn note(&self, message: impl FnOnce() -> String) {
