@@ -73,7 +73,9 @@ impl Situation<'_> {
             }
             // The zone is not served yet, or not any more: the node knows.
             (None, None) if self.known => Step::Ask(self.command(Vec::new(), None)),
-            (None, None) => Step::Ask(Command::Create { content: self.file.zone().clone(), source: self.source() }),
+            (None, None) => {
+                Step::Ask(Command::Create { content: Box::new(self.file.zone().clone()), source: self.source() })
+            }
         }
     }
 

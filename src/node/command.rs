@@ -39,7 +39,7 @@ struct Wish {
 #[derive(Default)]
 struct Sorted {
     edits: BTreeMap<Name, Vec<Wish>>,
-    creations: BTreeMap<Name, (Option<Ticket>, Zone, Source)>,
+    creations: BTreeMap<Name, (Option<Ticket>, Box<Zone>, Source)>,
     /// An import or a deletion.
     catalog: Option<(Option<Ticket>, Command)>,
     held: VecDeque<(Option<Ticket>, Command)>,
@@ -145,14 +145,14 @@ impl Node {
         }
     }
 
-    fn stage_creations(&mut self, creations: BTreeMap<Name, (Option<Ticket>, Zone, Source)>, now: Now) {
+    fn stage_creations(&mut self, creations: BTreeMap<Name, (Option<Ticket>, Box<Zone>, Source)>, now: Now) {
         let actor = self.actor();
         let (mut waiters, mut contents, mut common) = (Waiters::new(), Vec::new(), None);
         for (zone, (ticket, content, source)) in creations {
             match self.replica.may_create(&content) {
                 Ok(()) => {
                     common.get_or_insert(source);
-                    contents.push(content);
+                    contents.push(*content);
                     waiters.push((ticket, zone, true));
                 }
                 Err(error) => self.done(ticket, Err(refusal(error, &zone))),

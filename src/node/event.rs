@@ -170,7 +170,7 @@ pub enum Command {
     /// Make a zone of this content; its SOA's serial is the first serial.
     Create {
         /// The first content.
-        content: Zone,
+        content: Box<Zone>,
         /// Whence it came.
         source: Source,
     },

@@ -18,13 +18,13 @@ const MAX_PARTIALS: usize = 4;
 pub(super) struct Partial {
     pub(super) transfer: Digest,
     pub(super) count: u32,
-    pub(super) state: StateDecoder,
+    pub(super) state: Box<StateDecoder>,
 }
 
 impl Partial {
     /// A state of so many chunks, of which the first is here.
     pub(super) fn new(transfer: Digest, count: u32, first: &[u8]) -> Result<Partial, StateError> {
-        let mut partial = Partial { transfer, count, state: StateDecoder::default() };
+        let mut partial = Partial { transfer, count, state: Box::default() };
         partial.state.push(first)?;
         Ok(partial)
     }

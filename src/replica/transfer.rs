@@ -46,7 +46,7 @@ pub struct StateError(String);
 /// A state as a row of chunks, each encoded when it is asked for.
 #[derive(Clone, Debug)]
 pub struct StateChunks {
-    state: ZoneState,
+    state: Box<ZoneState>,
     count: u32,
 }
 
@@ -66,7 +66,7 @@ impl StateChunks {
         if index >= self.count {
             return None;
         }
-        let state = &self.state;
+        let state = &*self.state;
         let header = (index == 0).then(|| Header {
             zone: state.zone.clone(),
             incarnation: state.incarnation,
@@ -93,7 +93,7 @@ impl StateChunks {
 impl ZoneState {
     /// The state as it is now, to be encoded whenever it suits.
     pub fn chunks(&self) -> StateChunks {
-        StateChunks { state: self.clone(), count: self.served().size().div_ceil(CHUNK_BYTES) as u32 }
+        StateChunks { state: Box::new(self.clone()), count: self.served().size().div_ceil(CHUNK_BYTES) as u32 }
     }
 
     /// Encodes the whole state.

@@ -60,7 +60,7 @@ pub(crate) fn record() -> Vec<(String, Vec<u8>)> {
     story.run("confirmed", 1500);
     let new = zone("new.example.", NEW_ZONE);
     for step in ["create", "create-again"] {
-        story.command(Command::Create { content: new.clone().into(), source: source() });
+        story.command(Command::Create { content: Box::new(new.clone().into()), source: source() });
         story.run(step, 1500);
         story.command(Command::Delete { zone: new.origin.clone(), source: source() });
         story.run("delete", 1500);

@@ -76,7 +76,7 @@ impl Run {
 
     pub(crate) fn create(&mut self, index: usize, content: ZoneContent) {
         let (ticket, source) = self.ticket();
-        self.world.command(index, ticket, Command::Create { content: content.into(), source });
+        self.world.command(index, ticket, Command::Create { content: Box::new(content.into()), source });
     }
 }
 

@@ -186,8 +186,10 @@ fn a_zone_made_anew_elsewhere_takes_over_above_the_old_ones_serial() {
     let mut world = World::new(3);
     diverge(&mut world, |world| {
         delete(world, 1);
-        let command =
-            Command::Create { content: content("corp.example.").into(), source: Source::new(EditOrigin::File) };
+        let command = Command::Create {
+            content: Box::new(content("corp.example.").into()),
+            source: Source::new(EditOrigin::File),
+        };
         world.tell(1, Event::Command { ticket: Ticket(101), command });
     });
     let zone = world.nodes[0].served().get(&name("corp.example.")).cloned().expect("the new life");
@@ -205,7 +207,8 @@ fn a_zone_deleted_elsewhere_leaves_the_highest_serial_that_any_node_served() {
         .map(|node| node.replica().catalog().stub(&name("corp.example.")).expect("a stub").serial)
         .collect();
     assert_eq!(stubs, [21; 3]);
-    let command = Command::Create { content: content("corp.example.").into(), source: Source::new(EditOrigin::File) };
+    let command =
+        Command::Create { content: Box::new(content("corp.example.").into()), source: Source::new(EditOrigin::File) };
     world.tell(2, Event::Command { ticket: Ticket(102), command });
     world.pass(2_000);
     assert_eq!([0, 1, 2].map(|index| world.serial(index)), [Some(22); 3]);
