@@ -132,8 +132,8 @@ fn check(path: &Path, origin: Option<&Name>) -> Checked {
         Ok(file) => {
             checked.ok = file.warnings().iter().all(|found| found.level != Level::Fault);
             if checked.ok {
-                checked.serial = Some(file.content().soa.serial);
-                checked.records = Some(file.content().record_count());
+                checked.serial = Some(file.zone().soa().serial);
+                checked.records = Some(file.zone().record_count());
             }
             checked.diagnostics = file.warnings().to_vec();
         }

@@ -56,6 +56,8 @@ pub struct ZoneFiles {
     pub(super) deferred: BTreeSet<Name>,
     /// Zones whose files may differ from what is published.
     pub(super) outdated: BTreeSet<Name>,
+    /// Those of them whose files take long to write, and when it may be done again.
+    pub(super) resting: BTreeMap<Name, Instant>,
     /// Zones whose files could not be written.
     pub(super) unwritten: BTreeSet<Name>,
     /// Zones of files that the node once said not to have.
@@ -102,6 +104,7 @@ impl ZoneFiles {
             due: BTreeMap::new(),
             deferred: BTreeSet::new(),
             outdated: BTreeSet::new(),
+            resting: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             doubted: BTreeSet::new(),
             strange: BTreeSet::new(),

@@ -69,7 +69,7 @@ impl Entry {
 
     /// Notes that the state of a reading agrees with a version of the zone.
     pub(super) fn accept(&mut self, reading: &Reading, file: &ZoneFile) {
-        let serial = file.content().soa.serial;
+        let serial = file.zone().soa().serial;
         self.accepted = Some(Accepted { hash: reading.hash, marker: file.marker(), serial });
         self.dealt = Some(reading.hash);
         self.sources.clone_from(&reading.sources);

@@ -17,6 +17,10 @@ use crate::zone::{Name, ZoneSet};
 /// Between looks at all files, for changes that the system gave no hint of, as on network file systems.
 const RESCAN: Duration = Duration::from_secs(3);
 
+/// After a look at all files at least so many times as long as it took: with thousands of files it must not keep a
+/// processor busy that has queries to answer.
+const REST: u32 = 50;
+
 /// Decisions that may wait.
 const DECISIONS: usize = 16;
 
@@ -114,7 +118,8 @@ impl ZoneFiles {
     async fn wait(&mut self, inputs: &mut Inputs) -> Result<(), Stopped> {
         let due = self.due.values().min().copied();
         let retry = (!self.deferred.is_empty()).then_some(inputs.next_retry);
-        let next = [Some(inputs.next_rescan), due, retry].into_iter().flatten().min().unwrap_or(inputs.next_rescan);
+        let rested = self.resting.values().min().copied();
+        let next = [Some(inputs.next_rescan), due, retry, rested].into_iter().flatten().min().unwrap_or(inputs.next_rescan);
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
             hint = inputs.watcher.next() => self.take(hint),
@@ -148,7 +153,7 @@ impl ZoneFiles {
         if now >= inputs.next_rescan {
             self.rescan(UNSEEN);
             self.outdated.append(&mut self.unwritten);
-            inputs.next_rescan = now + RESCAN;
+            inputs.next_rescan = now + RESCAN.max(now.elapsed() * REST);
         }
         if now >= inputs.next_retry {
             // One asks for all: as long as the node refuses it, it refuses the others too.

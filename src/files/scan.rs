@@ -25,7 +25,7 @@ pub(super) fn list(directory: &Path) -> io::Result<Listing> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
     // Of two files of one zone the one that is spelled as this node would comes first, whatever the directory's order.
-    paths.sort_by_key(|path| (!is_canonical(path), path.clone()));
+    paths.sort_by_cached_key(|path| (!is_canonical(path), path.clone()));
     for path in paths {
         match origin_of(&path) {
             None => {}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::directory::{QUIET, ZoneFiles};
 use super::entry::Entry;
@@ -14,6 +15,13 @@ use super::save::{is_replicated, marker_of};
 use super::{origin, write};
 use crate::master::{Marker, ZoneFile, render};
 use crate::zone::{Name, Zone, ZoneSet};
+
+/// How long writing a file may take for the next edit to be written at once.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// After a file that took longer at least so many times as long: a large zone that is edited all the time must not keep
+/// a processor busy with its text, which nobody reads that often.
+const REST: u32 = 5;
 
 /// Texts by the names of their files.
 pub(super) type Texts = BTreeMap<String, Vec<u8>>;
@@ -46,7 +54,7 @@ impl ZoneFiles {
             }
             // Refused because the cluster has the zone, which is now to be seen.
             if self.deferred.remove(origin) {
-                self.due.insert(origin.clone(), std::time::Instant::now());
+                self.due.insert(origin.clone(), Instant::now());
             }
         }
         self.seen = now;
@@ -57,9 +65,20 @@ impl ZoneFiles {
         if self.held.directory_is_lost() {
             return;
         }
+        let now = Instant::now();
+        self.resting.retain(|_, until| now < *until);
         for origin in std::mem::take(&mut self.outdated) {
+            if self.resting.contains_key(&origin) {
+                self.outdated.insert(origin);
+                continue;
+            }
+            let began = Instant::now();
             if let Some(zone) = self.served(&origin) {
                 self.write_one(&origin, &zone);
+            }
+            let took = began.elapsed();
+            if took > AT_ONCE {
+                self.resting.insert(origin, Instant::now() + took * REST);
             }
         }
     }
@@ -74,7 +93,7 @@ impl ZoneFiles {
         let Some(accepted) = entry.accepted else {
             if self.bases.knows(origin) || path.symlink_metadata().is_ok() {
                 // A file that was not looked at yet, or one that is missing.
-                self.due.entry(origin.clone()).or_insert_with(std::time::Instant::now);
+                self.due.entry(origin.clone()).or_insert_with(Instant::now);
             } else {
                 self.write_new(origin, &path, zone);
             }
