@@ -119,7 +119,8 @@ impl ZoneFiles {
         let due = self.due.values().min().copied();
         let retry = (!self.deferred.is_empty()).then_some(inputs.next_retry);
         let rested = self.resting.values().min().copied();
-        let next = [Some(inputs.next_rescan), due, retry, rested].into_iter().flatten().min().unwrap_or(inputs.next_rescan);
+        let next =
+            [Some(inputs.next_rescan), due, retry, rested].into_iter().flatten().min().unwrap_or(inputs.next_rescan);
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
             hint = inputs.watcher.next() => self.take(hint),

@@ -206,7 +206,7 @@ fn locate(parser: &mut Parser<'_>, found: Vec<Finding>) {
     for finding in found {
         open.entry((finding.owner.clone(), finding.rtype)).or_default().push(finding);
     }
-    for entry in &Parser::entries_of(&parser.sources, &parser.origin) {
+    for entry in &Parser::entries_of(&parser.sources, &parser.origin, false) {
         let mut here = |owner: &Name, rtype: RecordType, rdata: &Rdata| -> Vec<Finding> {
             let Some(findings) = open.get_mut(&(owner.clone(), rtype)) else { return Vec::new() };
             findings.extract_if(.., |finding| finding.rdata.as_ref().is_none_or(|wanted| wanted == rdata)).collect()

@@ -32,6 +32,10 @@ pub(super) struct Parser<'i> {
     pub(super) generated: usize,
     pub(super) records: ZoneBuilder,
     pub(super) soa: Option<Soa>,
+    /// Whether the SOA stands there more than once.
+    soa_repeats: bool,
+    /// Whether nothing behind the SOA is of interest.
+    only_to_soa: bool,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) errors: usize,
     warnings: usize,
@@ -76,6 +80,8 @@ impl<'i> Parser<'i> {
             generated: 0,
             records: ZoneBuilder::default(),
             soa: None,
+            soa_repeats: false,
+            only_to_soa: false,
             diagnostics: Vec::new(),
             errors: 0,
             warnings: 0,
@@ -98,7 +104,7 @@ impl<'i> Parser<'i> {
         if self.soa.is_none() || self.errors > 0 {
             return Err(warnings);
         }
-        Ok(ZoneFile::new(marker, self.sources, zone, warnings))
+        Ok(ZoneFile::new(marker, self.sources, (zone, self.soa_repeats), warnings))
     }
 
     fn read(&mut self, path: &str, text: &[u8]) {
@@ -106,14 +112,15 @@ impl<'i> Parser<'i> {
         self.read_source(0, self.origin.clone(), Owner::None);
     }
 
-    /// What each entry of texts that have been read before means.
-    pub(super) fn entries_of(sources: &[Source], origin: &Name) -> Vec<Entry> {
+    /// What each entry of texts that have been read before means; `only_to_soa` leaves out those behind the SOA.
+    pub(super) fn entries_of(sources: &[Source], origin: &Name, only_to_soa: bool) -> Vec<Entry> {
         let mut include = |path: &str| -> Result<Vec<u8>, String> {
             let known = sources.iter().find(|source| source.path == path);
             known.map(|source| source.text.to_vec()).ok_or_else(|| "it could not be read before".to_owned())
         };
         let mut parser = Parser::new(origin.clone(), &mut include);
         parser.entries = Some(Vec::new());
+        parser.only_to_soa = only_to_soa;
         parser.read(&sources[0].path, &sources[0].text);
         parser.entries.unwrap_or_default()
     }
@@ -132,7 +139,7 @@ impl<'i> Parser<'i> {
                     self.report(&place, (line_start, error.line), error.at, Level::Error, error.message.to_owned());
                 }
             }
-            if self.errors >= MAX_REPORTED {
+            if self.errors >= MAX_REPORTED || (self.only_to_soa && self.soa.is_some()) {
                 break;
             }
         }
@@ -239,7 +246,10 @@ impl<'i> Parser<'i> {
             return Err(TextError::new(format!("the SOA stands at {owner}, not at the zone's apex {}", self.origin)));
         }
         match &self.soa {
-            Some(known) if known.to_rdata() == soa.to_rdata() => Ok(true),
+            Some(known) if known.to_rdata() == soa.to_rdata() => {
+                self.soa_repeats = true;
+                Ok(true)
+            }
             Some(_) => Err(TextError::new("a second SOA; a zone has one")),
             None => {
                 self.soa = Some(soa);

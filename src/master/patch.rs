@@ -19,10 +19,14 @@ use crate::zone::{Name, Rdata, Record, RecordType, Soa, Zone};
 
 pub(super) fn patch(file: &ZoneFile, target: &Zone, marker: Option<Marker>) -> Vec<(String, Vec<u8>)> {
     let plan = Plan::new(file, target);
+    let same_but_serial = Soa { serial: file.zone().soa().serial, ..target.soa().clone() } == *file.zone().soa();
+    // The rule: another serial, and nothing else. Then all that is behind the SOA stays whatever it means.
+    let to_soa = (plan.changes.is_empty() && same_but_serial && !file.soa_repeats).then(|| file.entries_to_soa());
+    let entries = to_soa.as_deref().unwrap_or_else(|| file.entries());
     let mut inlined = HashSet::new();
     // Each failed walk names one more `$INCLUDE` to write out in place, so there are at most as many as includes.
     let mut edits = loop {
-        match Walk::new(file, target, &plan, &inlined).run() {
+        match Walk::new(file, entries, target, &plan, &inlined).run() {
             Ok(edits) => break edits,
             Err(NotInPlace { include }) => inlined.insert(include),
         };
@@ -58,6 +62,7 @@ struct NotInPlace {
 
 struct Walk<'a> {
     file: &'a ZoneFile,
+    entries: &'a [Entry],
     target: &'a Zone,
     plan: &'a Plan,
     inlined: &'a HashSet<usize>,
@@ -75,15 +80,21 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(file: &'a ZoneFile, target: &'a Zone, plan: &'a Plan, inlined: &'a HashSet<usize>) -> Walk<'a> {
+    fn new(
+        file: &'a ZoneFile,
+        entries: &'a [Entry],
+        target: &'a Zone,
+        plan: &'a Plan,
+        inlined: &'a HashSet<usize>,
+    ) -> Walk<'a> {
         let edits = file.sources.iter().map(|_| Edits::default()).collect();
         let origin = file.zone().origin().clone();
         let (owner, ttl, outer, shared, begun) = (None, TtlState::default(), Vec::new(), None, HashSet::new());
-        Walk { file, target, plan, inlined, edits, origin, owner, ttl, outer, shared, begun }
+        Walk { file, entries, target, plan, inlined, edits, origin, owner, ttl, outer, shared, begun }
     }
 
     fn run(mut self) -> Result<Vec<Edits>, NotInPlace> {
-        let entries = self.file.entries();
+        let entries = self.entries;
         let mut index = 0;
         while let Some(entry) = entries.get(index) {
             match &entry.kind {
@@ -295,7 +306,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let source = &self.file.sources[0];
-        let model = self.file.entries().iter().rev().find_map(|entry| match &entry.kind {
+        let model = self.entries.iter().rev().find_map(|entry| match &entry.kind {
             EntryKind::Record(record)
                 if entry.source == 0 && record.owner_stated && record.rtype != RecordType::SOA =>
             {

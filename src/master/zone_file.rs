@@ -14,6 +14,8 @@ pub struct ZoneFile {
     pub(super) sources: Vec<Source>,
     /// What each line means, made when it is first needed.
     entries: OnceLock<Vec<Entry>>,
+    /// Whether the SOA stands there more than once.
+    pub(super) soa_repeats: bool,
     zone: Zone,
     content: OnceLock<ZoneContent>,
     warnings: Vec<Diagnostic>,
@@ -25,10 +27,10 @@ impl ZoneFile {
     pub(super) fn new(
         marker: Option<(Marker, Range<usize>)>,
         sources: Vec<Source>,
-        zone: Zone,
+        (zone, soa_repeats): (Zone, bool),
         warnings: Vec<Diagnostic>,
     ) -> ZoneFile {
-        ZoneFile { sources, entries: OnceLock::new(), zone, content: OnceLock::new(), warnings, marker }
+        ZoneFile { sources, entries: OnceLock::new(), soa_repeats, zone, content: OnceLock::new(), warnings, marker }
     }
 
     /// Reads the master file of the zone `origin`. `path` names the file in diagnostics; `include` is asked for the text
@@ -56,7 +58,12 @@ impl ZoneFile {
 
     /// What each line means, in the order in which the lines take effect.
     pub(super) fn entries(&self) -> &[Entry] {
-        self.entries.get_or_init(|| Parser::entries_of(&self.sources, self.zone.origin()))
+        self.entries.get_or_init(|| Parser::entries_of(&self.sources, self.zone.origin(), false))
+    }
+
+    /// The same up to the SOA, of which a large file has few.
+    pub(super) fn entries_to_soa(&self) -> Vec<Entry> {
+        Parser::entries_of(&self.sources, self.zone.origin(), true)
     }
 
     /// What is probably not as meant, though it can be loaded.
