@@ -47,10 +47,20 @@ struct Sorted {
     blocked: BTreeSet<Name>,
 }
 
+impl Sorted {
+    /// Whether nothing is to be staged but edits of this zone.
+    fn takes_only(&self, zone: &Name) -> bool {
+        self.creations.is_empty() && self.catalog.is_none() && self.edits.keys().all(|edited| edited == zone)
+    }
+}
+
 impl Node {
     /// Stages every waiting command whose zone has no edit under way: edits of one zone together, new zones together.
     pub(super) fn pump_commands(&mut self, now: Now) {
-        let mut sorted = Sorted::default();
+        if self.durability.is_behind() && !self.staged.is_empty() {
+            return;
+        }
+        let (mut sorted, waiting) = (Sorted::default(), self.commands.len());
         for (ticket, command) in std::mem::take(&mut self.commands) {
             self.sort(ticket, command, &mut sorted, now);
         }
@@ -65,13 +75,22 @@ impl Node {
         if let Some((ticket, command)) = catalog {
             self.stage_catalog(ticket, &command, now);
         }
+        // What was taken on may have changed nothing, so that nobody would come back to the others.
+        let went_on = self.commands.len() < waiting;
+        if went_on && !self.commands.is_empty() && self.durability.is_behind() && self.staged.is_empty() {
+            self.pump_commands(now);
+        }
     }
 
     fn sort(&mut self, ticket: Option<Ticket>, command: Command, sorted: &mut Sorted, now: Now) {
         let zone = command.zone();
         let edits = sorted.edits.get(&zone);
         let catalog_is_free = !self.replica.is_catalog_staged() && sorted.catalog.is_none();
-        let fits = !sorted.blocked.contains(&zone)
+        // While the disk is behind each write brings along all that failed before it, so only one is on its way at a time:
+        // what a second one brought along could undo the first.
+        let alone = !self.durability.is_behind() || sorted.takes_only(&zone);
+        let fits = alone
+            && !sorted.blocked.contains(&zone)
             && match &command {
                 Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => {
                     let changes = |edit: &Edit| edit.changes.len();

@@ -54,6 +54,11 @@ impl Durability {
         PersistId(self.count)
     }
 
+    /// Whether writes have failed that are still to be made again.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
     /// The writes that must go ahead of an edit's own, because they failed earlier.
     pub(super) fn unsaved(&self) -> Vec<Write> {
         self.unsaved.values().flatten().cloned().collect()
@@ -124,7 +129,11 @@ impl Node {
         self.persist(vec![Write::Facts(self.facts.clone())]);
     }
 
-    pub(super) fn retry_writes(&mut self) {
+    pub(super) fn retry_writes(&mut self, now: Now) {
+        if !self.staged.is_empty() {
+            // An edit is on its way with all that failed before it. Made again behind it, that could undo it.
+            return self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
+        }
         let writes = self.durability.unsaved();
         self.durability.unsaved.clear();
         self.persist(writes);
@@ -140,7 +149,13 @@ impl Node {
             let void = self.void.remove(&id);
             match result {
                 Ok(()) if void => self.take_back(waiters, staged),
-                Ok(()) => self.commit(waiters, staged, now),
+                Ok(()) => {
+                    if self.durability.is_behind() {
+                        // What failed earlier is made again, and this after it.
+                        self.durability.unsaved.insert(id, staged.writes.clone());
+                    }
+                    self.commit(waiters, staged, now);
+                }
                 Err(reason) => {
                     self.replica.abandon(staged);
                     for (ticket, ..) in waiters {

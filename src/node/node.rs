@@ -293,7 +293,7 @@ impl Node {
                     self.telling = false;
                     self.tell(false);
                 }
-                Timer::RetryWrites => self.retry_writes(),
+                Timer::RetryWrites => self.retry_writes(now),
                 Timer::Bootstrap => self.look_around(now),
                 Timer::Confirm(id) => self.on_confirm_timer(id, now),
             }

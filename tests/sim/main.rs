@@ -38,6 +38,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (376, "an edit that waited for its causes after a crash gave the next one a number that no node accepts"),
     (414, "after a restart a node would have served another life of a zone, or none, until it had raised a serial"),
     (1071, "a node that crashed forgot what it had served, and nobody told of a serial with two contents"),
+    (1706, "writes that had failed were made again behind an edit that they undid on disk"),
 ];
 
 fn number(variable: &str) -> Option<u64> {

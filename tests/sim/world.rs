@@ -23,7 +23,7 @@ use crate::report::Report;
 /// themselves.
 const STORM: u64 = 8000;
 /// So much more for every zone.
-const STORM_PER_ZONE: u64 = 20;
+const STORM_PER_ZONE: u64 = 60;
 
 enum Happening {
     Tick,
