@@ -171,7 +171,8 @@ pub(super) async fn rollback(
     let found = versions(&shared, &origin, &[None, Some(query.serial)]).await?;
     let (from, changes, lines) = blocking(move || {
         let [now, then] = &found[..] else { unreachable!("two were asked for") };
-        (now.soa.serial, now.diff(then), difference(now, then))
+        let changes = Zone::from_content(now).diff(&Zone::from_content(then));
+        (now.soa.serial, changes, difference(now, then))
     })
     .await?;
     let mut report = RollbackReport { origin: origin.clone(), to: query.serial, from, changes: lines, serial: None };

@@ -174,9 +174,7 @@ fn encode(zone: &Zone) -> Vec<u8> {
     let mut nodes = Vec::with_capacity(zone.size() + zone.size() / 8);
     for node in zone.iter() {
         // What the replica keeps beside the records is none of a base's.
-        let block = Block::new(node.owner(), &node.rrsets().collect::<Vec<_>>(), b"");
-        nodes.extend_from_slice(&(block.as_bytes().len() as u32).to_be_bytes());
-        nodes.extend_from_slice(block.as_bytes());
+        Block::new(node.owner(), &node.rrsets().collect::<Vec<_>>(), b"").append_to(&mut nodes);
     }
     seal(lz4_flex::compress_prepend_size(&codec::encode(&(zone.origin(), zone.soa(), Nodes(nodes)))))
 }
@@ -184,17 +182,12 @@ fn encode(zone: &Zone) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<Zone> {
     let (origin, soa, Nodes(nodes)): (Name, Soa, Nodes) =
         codec::decode_own(&lz4_flex::decompress_size_prepended(open(bytes)?).ok()?).ok()?;
-    let (mut rest, mut blocks) = (&nodes[..], Vec::new());
-    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-        let (block, tail) = tail.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        blocks.push(Block::from_bytes(block).ok()?);
-        rest = tail;
-    }
+    let blocks = Block::of_row(&nodes).collect::<Result<_, _>>().ok()?;
     let serial = soa.serial.into();
     Some(Zone::from_blocks(origin, soa, serial, blocks))
 }
 
-/// Nodes one after another, each behind its length in four bytes.
+/// A row of nodes.
 #[derive(Serialize, Deserialize)]
 struct Nodes(#[serde(with = "codec::bytes")] Vec<u8>);
 

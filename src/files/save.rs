@@ -4,7 +4,7 @@ use super::held::Cause;
 use super::read::Hash;
 use crate::master::{Marker, ZoneFile};
 use crate::node::{Command, Edit, EditOrigin, Source};
-use crate::zone::{Change, Zone, serial_gt};
+use crate::zone::{Change, Zone, records_lost, serial_gt};
 
 /// Zones with fewer records may lose any part in one save.
 const SMALL_ZONE: usize = 20;
@@ -85,7 +85,7 @@ impl Situation<'_> {
         let content = self.file.zone();
         let changes = base.diff(content);
         let serial = self.wanted_serial(base, exact);
-        let lost = base.records_lost(content);
+        let lost = records_lost(&changes);
         let records = base.record_count();
         if records >= SMALL_ZONE && lost * 100 > records * MOST_LOST_PERCENT && self.approved != Some(self.hash) {
             let origin = content.origin();

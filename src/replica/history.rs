@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Batch, Dot, Hlc, IncarnationId, Source, VersionVector};
-use crate::zone::{DeltaRecorder, Name, Zone, ZoneContent, ZoneDelta, ZoneHead};
+use crate::zone::{DeltaRecorder, Name, Zone, ZoneContent, ZoneDelta};
 
 /// The most bytes of records that one entry keeps. Of a larger change only the counts are kept: a bulk import is not
 /// held in memory and on disk a second time.
@@ -147,19 +147,15 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn new(cause: Cause, before: &Zone, after: &Zone, recorder: DeltaRecorder) -> Step {
-        Step::between(cause, before.head(), after.head(), recorder)
-    }
-
-    pub(super) fn between(cause: Cause, before: ZoneHead, after: ZoneHead, recorder: DeltaRecorder) -> Step {
         Step {
             cause,
-            from: before.version,
-            before: before.serial,
-            after: after.serial,
-            version: after.version,
+            from: before.version(),
+            before: before.serial(),
+            after: after.serial(),
+            version: after.version(),
             removed: recorder.removed,
             added: recorder.added,
-            delta: recorder.finish(&before.soa, &after.soa),
+            delta: recorder.finish(before.soa(), after.soa()),
         }
     }
 

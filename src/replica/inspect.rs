@@ -4,7 +4,7 @@
 use super::history::Made;
 use super::owner_state::LiveRecord;
 use super::{Stamp, ZoneReplica};
-use crate::zone::{Name, Rdata, Record, RecordType};
+use crate::zone::{Name, Record, RecordType};
 
 /// A live record and the writes under which it is live.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,16 +74,12 @@ impl ZoneReplica {
     fn standings_at(&self, owner: &Name) -> Vec<Standing> {
         let state = self.state();
         let served = state.served().get(owner.as_wire());
-        let is_served = |rtype: RecordType, rdata: &Rdata| {
-            let set = served.and_then(|node| node.get(rtype));
-            set.is_some_and(|set| set.rdatas().any(|served| served == rdata.as_wire()))
-        };
         let mut found = Vec::new();
         for (rtype, rrset) in state.live(owner).iter() {
             let ttl = rrset.ttl().unwrap_or_else(|| state.soa().minimum);
             found.extend(rrset.records.iter().map(|live| Standing {
                 record: Record { owner: owner.clone(), rtype, ttl, rdata: live.rdata.clone() },
-                served: is_served(rtype, &live.rdata),
+                served: served.is_some_and(|node| node.holds(rtype, live.rdata.as_wire())),
                 stamps: live.stamps.to_vec(),
                 made: self.maker(live),
             }));

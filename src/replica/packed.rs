@@ -8,7 +8,7 @@ use super::owner_state::{LiveRecord, OwnerState, RrsetState};
 use super::projection::project;
 use super::{ActorId, Dot, Hlc, MAX_TTL, Stamp};
 use crate::codec;
-use crate::zone::rdata::{Field, check, shape};
+use crate::zone::rdata::{check, may_spell_differently};
 use crate::zone::{Block, Rdata, RecordType};
 
 /// All that is served is live under one stamp, which follows. Without any bytes it is that of the first content.
@@ -18,7 +18,8 @@ const FULL: u8 = 2;
 /// Bytes of a stamp: time, actor, sequence number.
 const STAMP: usize = 32;
 
-/// What is kept beside the RRsets of an owner that serves `served` of `live`, and is not the apex.
+/// What is kept beside the RRsets of an owner other than the apex that serves all but `shadowed` records of what is
+/// live.
 pub(super) fn pack(live: &OwnerState, shadowed: usize, genesis: Stamp) -> Vec<u8> {
     match uniform_stamp(live).filter(|_| shadowed == 0) {
         Some(stamp) if stamp == genesis => Vec::new(),
@@ -105,11 +106,10 @@ pub(super) fn newest_hlc(block: &Block, genesis: Stamp) -> Hlc {
 /// Whether all that a block without anything beside its RRsets serves is what would be served of it: nothing in it
 /// rules out anything else.
 pub(super) fn serves_all(block: &Block, genesis: Stamp) -> bool {
-    let may_clash = |rtype| shape(rtype).iter().any(|field| matches!(field, Field::CompressibleName | Field::Name));
     let simple = block.rrset_count() == 1
         && block.rrsets().all(|rrset| {
             let mut pairs = rrset.rdatas().zip(rrset.rdatas().skip(1));
-            rrset.count() == 1 || (!may_clash(rrset.rtype) && pairs.all(|(a, b)| a < b))
+            rrset.count() == 1 || (!may_spell_differently(rrset.rtype) && pairs.all(|(a, b)| a < b))
         });
     simple || {
         let live = unpack(block, genesis);
@@ -123,7 +123,7 @@ pub(super) fn serves_all(block: &Block, genesis: Stamp) -> bool {
 pub(super) fn check_block(block: &Block, apex: bool, genesis: Stamp) -> Result<(), String> {
     let live = try_unpack(block, genesis)?;
     let in_full = matches!(block.extra(), [FULL, ..]);
-    if apex != in_full && apex {
+    if apex && !in_full {
         return Err("the apex is not told in full".to_owned());
     }
     for (rtype, rrset) in live.iter() {
@@ -143,7 +143,7 @@ pub(super) fn check_block(block: &Block, apex: bool, genesis: Stamp) -> Result<(
             return Err(format!("{rtype} is out of order"));
         }
     }
-    if live.is_empty() || (!in_full && !apex && !serves_all(block, genesis)) {
+    if live.is_empty() || (!in_full && !serves_all(block, genesis)) {
         return Err("what is served there is not what is live".to_owned());
     }
     if !live.iter().is_sorted_by(|a, b| a.0 < b.0) {

@@ -50,10 +50,7 @@ impl ZoneState {
         let mut found = Vec::new();
         for owner in self.shadowed_owners() {
             let served = self.served().get(owner.as_wire());
-            let is_served = |rtype, wire: &[u8]| {
-                let set = served.and_then(|node| node.get(rtype));
-                set.is_some_and(|set| set.rdatas().any(|rdata| rdata == wire))
-            };
+            let is_served = |rtype, wire: &[u8]| served.is_some_and(|node| node.holds(rtype, wire));
             for (rtype, rrset) in self.live(&owner).iter() {
                 let hidden = rrset.records.iter().filter(|record| !is_served(rtype, record.rdata.as_wire()));
                 found.extend(hidden.map(|record| (owner.clone(), rtype, record.rdata.clone())));

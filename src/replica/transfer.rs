@@ -20,7 +20,7 @@ const CHUNK_BYTES: usize = 512 << 10;
 #[derive(Serialize, Deserialize)]
 struct Chunk {
     header: Option<Header>,
-    /// Nodes one after another, each behind its length in four bytes.
+    /// A row of nodes.
     #[serde(with = "codec::bytes")]
     nodes: Vec<u8>,
 }
@@ -78,8 +78,7 @@ impl StateChunks {
         let mut nodes = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
         let part = state.served().blocks_of_part(index as usize, self.count as usize);
         for block in part.filter(|block| state.is_live(block)) {
-            nodes.extend_from_slice(&(block.as_bytes().len() as u32).to_be_bytes());
-            nodes.extend_from_slice(block.as_bytes());
+            block.append_to(&mut nodes);
         }
         Some(lz4_flex::compress_prepend_size(&codec::encode(&Chunk { header, nodes })))
     }
@@ -137,12 +136,8 @@ impl StateDecoder {
         }
         let (head, genesis, _) =
             self.head.as_ref().ok_or_else(|| StateError("the first chunk has no header".to_owned()))?;
-        let mut rest = &chunk.nodes[..];
-        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-            let node = tail.split_at_checked(u32::from_be_bytes(*length) as usize);
-            let (node, tail) = node.ok_or_else(|| StateError("a node is cut short".to_owned()))?;
-            rest = tail;
-            let block = Block::from_bytes(node).map_err(|reason| StateError(reason.to_owned()))?;
+        for block in Block::of_row(&chunk.nodes) {
+            let block = block.map_err(|reason| StateError(reason.to_owned()))?;
             let owner = Name::from_valid_wire(block.owner());
             if !owner.is_at_or_below(&head.zone) {
                 return Err(StateError(format!("{owner} is not in zone {}", head.zone)));
@@ -154,9 +149,6 @@ impl StateDecoder {
             } else {
                 self.blocks.push(block);
             }
-        }
-        if !rest.is_empty() {
-            return Err(StateError("bytes are left over behind the nodes".to_owned()));
         }
         self.seen += 1;
         Ok(())

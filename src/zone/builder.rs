@@ -3,7 +3,7 @@
 use hashbrown::{HashMap, HashTable};
 
 use super::node::{Block, BlockWriter};
-use super::rdata::{Field, canonical, shape};
+use super::rdata::{canonical, may_spell_differently};
 use super::table::{hash, in_table_order};
 use super::{Name, RecordType, Soa, Zone};
 
@@ -60,11 +60,6 @@ pub struct Added<'b> {
     pub ttl: u32,
     /// The data of the record which it repeats, names compared without regard to case; then it was not added.
     pub repeats: Option<&'b [u8]>,
-}
-
-/// Whether two spellings of one rdata of this type are possible: names in any case (RFC 4034 §6.2).
-fn may_spell_differently(rtype: RecordType) -> bool {
-    shape(rtype).iter().any(|field| matches!(field, Field::CompressibleName | Field::Name))
 }
 
 impl ZoneBuilder {

@@ -1,6 +1,5 @@
 //! What a zone says, apart from how it is stored: the form in which a master file, a transfer or a snapshot is compared.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -156,47 +155,5 @@ impl ZoneContent {
     /// How many records, the SOA counted.
     pub fn record_count(&self) -> usize {
         1 + self.rrsets.values().map(|rrset| rrset.rdatas.len()).sum::<usize>()
-    }
-
-    /// The steps that lead from `self` to `newer`, the SOA's serial left out of account.
-    pub fn diff(&self, newer: &ZoneContent) -> Vec<Change> {
-        let mut changes = Vec::new();
-        if (Soa { serial: self.soa.serial, ..newer.soa.clone() }) != self.soa {
-            changes.push(Change::Soa(newer.soa.clone()));
-        }
-        let none = RrsetContent::default();
-        let mut added = Vec::new();
-        // Both maps are sorted, so one walk over the two finds what differs without a lookup for every RRset.
-        let (mut olds, mut news) = (self.rrsets.iter().peekable(), newer.rrsets.iter().peekable());
-        loop {
-            let order = match (olds.peek(), news.peek()) {
-                (None, None) => break,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((old, _)), Some((new, _))) if old == new => Ordering::Equal,
-                (Some((old, _)), Some((new, _))) => old.cmp(new),
-            };
-            let old = if order.is_le() { olds.next() } else { None };
-            let new = if order.is_ge() { news.next() } else { None };
-            let Some((key, _)) = old.or(new) else { break };
-            let (old, new) = (old.map_or(&none, |entry| entry.1), new.map_or(&none, |entry| entry.1));
-            if old == new {
-                continue;
-            }
-            let (owner, rtype) = key;
-            changes.extend(
-                old.rdatas.difference(&new.rdatas).map(|rdata| {
-                    Change::Remove(RecordKey { owner: owner.clone(), rtype: *rtype, rdata: rdata.clone() })
-                }),
-            );
-            if !old.rdatas.is_empty() && !new.rdatas.is_empty() && new.ttl != old.ttl {
-                changes.push(Change::Ttl { owner: owner.clone(), rtype: *rtype, ttl: new.ttl });
-            }
-            added.extend(new.rdatas.difference(&old.rdatas).map(|rdata| {
-                Change::Add(Record { owner: owner.clone(), rtype: *rtype, ttl: new.ttl, rdata: rdata.clone() })
-            }));
-        }
-        changes.append(&mut added);
-        changes
     }
 }

@@ -92,16 +92,10 @@ impl DeltaRecorder {
 
     /// Notes all differences between two versions.
     pub fn zones(&mut self, before: Option<&Zone>, after: Option<&Zone>) {
-        for old in before.into_iter().flat_map(Zone::iter) {
-            let new = after.and_then(|zone| zone.get(old.owner()));
-            if new.is_none_or(|new| !new.block().is_same(old.block())) {
-                self.node(Some(old), new);
-            }
-        }
-        for new in after.into_iter().flat_map(Zone::iter) {
-            if before.is_none_or(|zone| zone.get(new.owner()).is_none()) {
-                self.node(None, Some(new));
-            }
+        match (before, after) {
+            (Some(before), Some(after)) => before.differing(after).for_each(|(old, new)| self.node(old, new)),
+            (Some(before), None) => before.iter().for_each(|old| self.node(Some(old), None)),
+            (None, after) => after.into_iter().flat_map(Zone::iter).for_each(|new| self.node(None, Some(new))),
         }
     }
 

@@ -56,6 +56,27 @@ impl Block {
         Ok(Block(ThinArc::from_header_and_slice((), bytes)))
     }
 
+    /// Appends it to a row of blocks, each behind its length in four bytes.
+    pub fn append_to(&self, row: &mut Vec<u8>) {
+        row.extend_from_slice(&(self.as_bytes().len() as u32).to_be_bytes());
+        row.extend_from_slice(self.as_bytes());
+    }
+
+    /// The blocks of a row, each as [`Block::from_bytes`] takes it; what no block can begin with ends the row.
+    pub fn of_row(mut row: &[u8]) -> impl Iterator<Item = Result<Block, &'static str>> + '_ {
+        std::iter::from_fn(move || {
+            if row.is_empty() {
+                return None;
+            }
+            let rest = std::mem::take(&mut row);
+            let split = rest.split_first_chunk::<4>();
+            let split = split.and_then(|(length, tail)| tail.split_at_checked(u32::from_be_bytes(*length) as usize));
+            let Some((block, tail)) = split else { return Some(Err("a row of nodes is cut short")) };
+            row = tail;
+            Some(Block::from_bytes(block))
+        })
+    }
+
     /// Takes bytes that a [`BlockWriter`] wrote.
     pub(super) fn of(bytes: &[u8]) -> Block {
         Block(ThinArc::from_header_and_slice((), bytes))
@@ -226,6 +247,11 @@ impl<'z> Node<'z> {
     /// Whether another node of the name has the same RRsets.
     pub(super) fn serves_same(self, other: Node<'_>) -> bool {
         self.block.is_same(other.block) || self.rrsets().eq(other.rrsets())
+    }
+
+    /// Whether it has this record.
+    pub fn holds(self, rtype: RecordType, rdata: &[u8]) -> bool {
+        self.get(rtype).is_some_and(|rrset| rrset.rdatas().any(|held| held == rdata))
     }
 
     /// Whether names exist below this one.

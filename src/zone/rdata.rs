@@ -182,6 +182,11 @@ pub fn check(rtype: RecordType, rdata: &[u8]) -> Result<(), RdataError> {
     fields(rtype, rdata).map(drop)
 }
 
+/// Whether two spellings of one rdata of this type are possible: names in any case (RFC 4034 §6.2).
+pub fn may_spell_differently(rtype: RecordType) -> bool {
+    shape(rtype).iter().any(|field| matches!(field, Field::CompressibleName | Field::Name))
+}
+
 /// The bytes that count when two rdata are compared: embedded names lower-cased for the types of RFC 4034 §6.2
 /// (as updated by RFC 6840 §5.1), everything else as it is.
 pub fn canonical(rtype: RecordType, rdata: &[u8]) -> Vec<u8> {

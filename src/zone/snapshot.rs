@@ -191,11 +191,6 @@ impl Zone {
         self.version
     }
 
-    /// What tells this version from others.
-    pub fn head(&self) -> ZoneHead {
-        ZoneHead { soa: self.soa.clone(), serial: self.serial, version: self.version }
-    }
-
     /// The node at a lower-cased wire-form name, if the name exists.
     pub fn get(&self, wire: &[u8]) -> Option<Node<'_>> {
         self.table.get(wire).filter(|entry| entry.exists()).map(node)
@@ -376,17 +371,6 @@ impl Zone {
         tally.wildcards = usize::from(tally.records > 0 && block.owner().starts_with(b"\x01*"));
         tally
     }
-}
-
-/// What tells one version of a zone from another.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ZoneHead {
-    /// The SOA as served.
-    pub soa: Soa,
-    /// The serial in 64 bits.
-    pub serial: u64,
-    /// The short hash of the version vector.
-    pub version: [u8; 8],
 }
 
 /// What one node adds to a zone's totals.
