@@ -47,7 +47,9 @@ pub(crate) struct Machine {
     pub(crate) disk_answers_until: Duration,
     /// A copy of its disk as it was some time ago.
     pub(crate) backup: Option<Disk>,
+    /// When it wakes by itself, and how often that has been set.
     pub(crate) tick_at: Option<Duration>,
+    pub(crate) tick_number: u64,
     pub(crate) inbound: BTreeMap<InboundId, (usize, u64, RequestId)>,
 }
 
@@ -71,6 +73,7 @@ impl Machine {
             disk_answers_until: Duration::ZERO,
             backup: None,
             tick_at: None,
+            tick_number: 0,
             inbound: BTreeMap::new(),
         }
     }

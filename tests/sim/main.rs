@@ -28,6 +28,8 @@ use report::Report;
 const SEEDS: u64 = 150;
 /// After so many failures the rest of the seeds is not worth the time, unless `GRAPEVINE_SIM_FAILURES` says otherwise.
 const ENOUGH_FAILURES: u64 = 3;
+/// How often a long run tells how far it is.
+const PROGRESS: usize = 1000;
 /// From so many seeds on, every nemesis must have struck.
 const REPRESENTATIVE: u64 = 1000;
 
@@ -49,10 +51,16 @@ fn number(variable: &str) -> Option<u64> {
 /// Runs seeds on all processors; the sum of their reports, and what failed.
 fn run_all(seeds: &[u64]) -> (Report, Vec<String>) {
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let started = Instant::now();
     let enough = number("GRAPEVINE_SIM_FAILURES").unwrap_or(ENOUGH_FAILURES) as usize;
     let worker = || {
         let (mut failures, mut total) = (Vec::new(), Report::default());
-        while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&seed) = seeds.get(index) else { break };
+            if index > 0 && index.is_multiple_of(PROGRESS) {
+                println!("{index} seeds begun, {:.0} s", started.elapsed().as_secs_f64());
+            }
             if failed.load(Ordering::Relaxed) >= enough {
                 break;
             }
@@ -66,6 +74,7 @@ fn run_all(seeds: &[u64]) -> (Report, Vec<String>) {
                 Err(_) => "panicked (see above)".to_owned(),
             };
             failed.fetch_add(1, Ordering::Relaxed);
+            println!("seed {seed}: {failure}");
             failures.push(format!("seed {seed}: {failure}"));
         }
         (failures, total)

@@ -26,12 +26,26 @@ const STORM: u64 = 8000;
 const STORM_PER_ZONE: u64 = 60;
 
 enum Happening {
-    Tick,
+    /// Void if the machine's alarm has been set anew since.
+    Tick(u64),
     Event(Event),
     /// The disk is done with the oldest group.
     Synced,
     /// The store's answer.
     Kept(PersistId, Result<(), String>),
+}
+
+impl Happening {
+    fn kind(&self) -> &'static str {
+        match self {
+            Happening::Tick(_) => "ticks",
+            Happening::Event(Event::Datagram { .. }) => "datagrams",
+            Happening::Event(Event::Request { .. }) => "requests",
+            Happening::Event(Event::Response { .. }) => "responses",
+            Happening::Event(_) => "other events",
+            Happening::Synced | Happening::Kept(..) => "writes",
+        }
+    }
 }
 
 /// Something to happen to a machine, if it is still in that life by then.
@@ -54,8 +68,8 @@ pub(crate) struct World {
     queue: BTreeMap<(Duration, u64), Box<Pending>>,
     sequence: u64,
     next_inbound: u64,
-    /// The present second, and how much has happened in it.
-    second: (u64, u64),
+    /// The present second, and how often what has happened in it.
+    second: (u64, BTreeMap<&'static str, u64>),
     trace: bool,
 }
 
@@ -73,7 +87,7 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             next_inbound: 0,
-            second: (0, 0),
+            second: Default::default(),
             trace,
         }
     }
@@ -172,7 +186,7 @@ impl World {
         self.now += time;
         for ((at, sequence), entry) in std::mem::take(&mut self.queue) {
             // Timers come due meanwhile; messages on their way are not a month late.
-            let at = if matches!(entry.happening, Happening::Tick) { at.max(self.now) } else { at + time };
+            let at = if matches!(entry.happening, Happening::Tick(_)) { at.max(self.now) } else { at + time };
             self.queue.insert((at, sequence), entry);
         }
         for machine in &mut self.machines {
@@ -205,7 +219,7 @@ impl World {
             let ((at, _), entry) = entry.remove_entry();
             let Pending { index, life, happening } = *entry;
             self.now = at;
-            self.watch_for_storms();
+            self.watch_for_storms(happening.kind());
             let machine = &self.machines[index];
             if machine.life != life {
                 continue;
@@ -221,21 +235,26 @@ impl World {
     }
 
     /// Ends the run with a violation rather than never.
-    fn watch_for_storms(&mut self) {
-        let (second, count) = self.second;
-        self.second = if second == self.now.as_secs() { (second, count + 1) } else { (self.now.as_secs(), 1) };
+    fn watch_for_storms(&mut self, kind: &'static str) {
+        if self.second.0 != self.now.as_secs() {
+            self.second = (self.now.as_secs(), BTreeMap::new());
+        }
+        *self.second.1.entry(kind).or_default() += 1;
         let zones = self.machines.first().map_or(0, |machine| machine.files.len()) as u64;
-        if self.second.1 == (STORM + STORM_PER_ZONE * zones) * self.machines.len() as u64 {
-            self.oracle.violations.push(format!("a storm of messages at {:?}", self.now));
+        if self.second.1.values().sum::<u64>() == (STORM + STORM_PER_ZONE * zones) * self.machines.len() as u64 {
+            self.oracle.violations.push(format!("a storm of messages at {:?}: {:?}", self.now, self.second.1));
             self.queue.clear();
         }
     }
 
     fn happen(&mut self, index: usize, happening: Happening) {
         match happening {
-            Happening::Tick => {
-                self.machines[index].tick_at = None;
-                self.handle(index, Event::Tick);
+            Happening::Tick(number) => {
+                let machine = &mut self.machines[index];
+                if machine.tick_number == number {
+                    machine.tick_at = None;
+                    self.handle(index, Event::Tick);
+                }
             }
             Happening::Event(event) => self.handle(index, event),
             Happening::Synced => {
@@ -264,8 +283,11 @@ impl World {
         if let Some(at) = deadline
             && self.machines[index].tick_at.is_none_or(|armed| at < armed)
         {
-            self.machines[index].tick_at = Some(at);
-            self.schedule(at, index, Happening::Tick);
+            let machine = &mut self.machines[index];
+            machine.tick_at = Some(at);
+            machine.tick_number += 1;
+            let tick = Happening::Tick(machine.tick_number);
+            self.schedule(at, index, tick);
         }
     }
 
