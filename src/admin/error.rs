@@ -36,7 +36,9 @@ impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> ApiError {
         let status = match &error {
             CommandError::NoSuchZone(_) => StatusCode::NOT_FOUND,
-            CommandError::ZoneExists(_) | CommandError::RequestReused { .. } => StatusCode::CONFLICT,
+            CommandError::ZoneExists(_) | CommandError::Replaced(_) | CommandError::RequestReused { .. } => {
+                StatusCode::CONFLICT
+            }
             CommandError::NotInitialised | CommandError::Busy | CommandError::Disowned => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

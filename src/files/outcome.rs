@@ -26,7 +26,9 @@ impl ZoneFiles {
             Err(CommandError::NoSuchZone(_)) if self.bases.knows(origin) && !self.doubted.insert(origin.clone()) => {
                 self.deleted(origin);
             }
-            Err(CommandError::NoSuchZone(_) | CommandError::Disowned) => self.look_again(origin, RETRY),
+            Err(CommandError::NoSuchZone(_) | CommandError::Replaced(_) | CommandError::Disowned) => {
+                self.look_again(origin, RETRY)
+            }
             Err(CommandError::ZoneExists(_) | CommandError::NotInitialised | CommandError::Busy) => {
                 self.deferred.insert(origin.clone());
             }

@@ -251,14 +251,28 @@ impl Node {
         let batches = staged.batches();
         let changed = self.replica.commit(staged);
         self.on_changed(changed, None, now);
-        if batches.first().is_some_and(|batch| self.replica.get(batch.incarnation).is_none()) {
-            // Another node deleted the zone while the edits were on their way to disk.
-            for (ticket, zone, _) in waiters {
-                self.done(ticket, Err(CommandError::NoSuchZone(zone)));
+        if let Some(lost) = batches.first().and_then(|batch| self.lost_meanwhile(batch)) {
+            for (ticket, ..) in waiters {
+                self.done(ticket, Err(lost.clone()));
             }
             return;
         }
         self.all_done(waiters, batches, now);
+    }
+
+    /// Why an edit that is on disk is not in the zone all the same: another node deleted the zone, or made it anew, while
+    /// the edit was on its way there.
+    fn lost_meanwhile(&self, batch: &Batch) -> Option<CommandError> {
+        if batch.zone == catalog_name() {
+            return None;
+        }
+        match self.replica.serving(&batch.zone) {
+            None => Some(CommandError::NoSuchZone(batch.zone.clone())),
+            Some(zone) if zone.state().incarnation() != batch.incarnation => {
+                Some(CommandError::Replaced(batch.zone.clone()))
+            }
+            Some(_) => None,
+        }
     }
 
     /// Answers commands that are carried out. Those that changed something made the batches, in their order.

@@ -286,6 +286,12 @@ pub enum CommandError {
     /// No zone of that name.
     #[error("no zone {0} here; `grapevine zones` lists those that are")]
     NoSuchZone(Name),
+    /// The zone has another life now, made on another node while the edit was being stored in the one before.
+    #[error(
+        "zone {0} was deleted or made anew on another node while this edit was being stored; the edit is not in the \
+         zone as it is now: look at it, and make the edit again if it is still wanted"
+    )]
+    Replaced(Name),
     /// A zone of that name exists already.
     #[error("zone {0} exists already")]
     ZoneExists(Name),

@@ -41,6 +41,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (414, "after a restart a node would have served another life of a zone, or none, until it had raised a serial"),
     (1071, "a node that crashed forgot what it had served, and nobody told of a serial with two contents"),
     (1706, "writes that had failed were made again behind an edit that they undid on disk"),
+    (2390, "an edit of a zone that was made anew meanwhile was acknowledged with the serial of the zone's other life"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
