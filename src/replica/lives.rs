@@ -91,7 +91,7 @@ impl Replica {
     }
 
     /// Whether a life may not be served yet because another one, or the deletion of one, had come to a higher serial
-    /// than its own, `now`. Asks for the edit that raises it, and returns what is served instead, if any life is here.
+    /// than its own, `now`. Asks for the edit that raises it, and returns what is served instead, if any life may be.
     fn hold_back(&mut self, origin: &Name, id: IncarnationId, now: u32) -> Option<Option<Arc<Zone>>> {
         let other = self.highest_other(origin, Some(id));
         let deleted = self.catalog().stub(origin).map(|stub| stub.serial);
@@ -101,7 +101,12 @@ impl Replica {
         if serial_gt(now, last) || !serial_gt(wanted, now) {
             return None;
         }
-        let meanwhile = other.map(|zone| zone.snapshot().clone());
+        // A life that is not above the deleted one either must not take the place of nothing.
+        let may_be_served = |zone: &&ZoneReplica| {
+            let in_service = self.in_service.get(origin) == Some(&zone.state().incarnation());
+            in_service || deleted.is_none_or(|deleted| zone.state().serial() > deleted)
+        };
+        let meanwhile = other.filter(may_be_served).map(|zone| zone.snapshot().clone());
         self.wanted.insert(Wanted::Raise { zone: origin.clone(), serial: wanted });
         self.waiting.insert(origin.clone());
         Some(meanwhile)

@@ -42,6 +42,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (1071, "a node that crashed forgot what it had served, and nobody told of a serial with two contents"),
     (1706, "writes that had failed were made again behind an edit that they undid on disk"),
     (2390, "an edit of a zone that was made anew meanwhile was acknowledged with the serial of the zone's other life"),
+    (4869, "while a life waited to rise above a deleted one, another was served that was below that one too"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
