@@ -114,7 +114,7 @@ fn play(steps: &[Step]) -> (Vec<ZoneReplica>, Vec<Arc<Batch>>) {
                 // Taking away the last NS is refused; that is no edit.
                 let Ok(Some(batch)) = replica.state().prepare(&request, dot, hlc) else { continue };
                 let batch = Arc::new(batch);
-                let position = replica.reserve_position();
+                let position = replica.take_position();
                 let committed = replica.commit(vec![(position, batch.clone())]);
                 assert_eq!(committed.errors, [], "an edit of the present state applies");
                 batches.push(batch);

@@ -3,11 +3,12 @@
 //! A store that is copied, or put back to an earlier state of itself, would go on counting where another has counted
 //! already. The store notices a copy when it is opened (its file is another one). Here is noticed what shows only among
 //! others: members hold more edits of this node's actor than it has made, hold others under the same numbers, or make
-//! edits as that actor themselves. Then the node makes no further edit as that actor, but as a new one.
+//! edits as that actor themselves. Then the node makes no further edit as that actor, but as a new one. So it does after
+//! an edit that the disk would not keep.
 
 use super::node::Node;
 use super::{CommandError, Now, Severity};
-use crate::replica::{ActorId, Batch, IncarnationId, Staged, VersionVector};
+use crate::replica::{ActorId, Batch, IncarnationId, Staged, VersionVector, Write};
 
 impl Node {
     /// This store's actor, made when the first edit needs it.
@@ -74,13 +75,16 @@ impl Node {
         self.report_once(Severity::Warn, format!("{reason}; this node goes on as a new actor"), now);
     }
 
-    /// An edit of a disowned actor has reached the disk, from which it must go before anybody sees it.
-    pub(super) fn take_back(&mut self, waiters: super::command::Waiters, staged: Staged) {
-        let erasure = staged.erasure();
+    /// Edits are not to count that may be on disk: those of a disowned actor, and those of which the disk says that they are
+    /// not kept, for it may err. They go from the disk before a restart can take them for edits that were made. Their
+    /// numbers are not used again, for a copy of the disk may have them.
+    pub(super) fn take_back(&mut self, waiters: super::command::Waiters, staged: &Staged, refusal: &CommandError) {
         self.replica.abandon(staged);
-        self.persist(erasure.into_iter().collect());
+        self.facts.actor = None;
+        let writes = staged.erasure().into_iter().chain([Write::Facts(self.facts.clone())]);
+        self.persist(writes.collect());
         for (ticket, ..) in waiters {
-            self.done(ticket, Err(CommandError::Disowned));
+            self.done(ticket, Err(refusal.clone()));
         }
     }
 }

@@ -148,7 +148,7 @@ impl Node {
         if let Some((waiters, staged)) = self.staged.remove(&id) {
             let void = self.void.remove(&id);
             match result {
-                Ok(()) if void => self.take_back(waiters, staged),
+                Ok(()) if void => self.take_back(waiters, &staged, &CommandError::Disowned),
                 Ok(()) => {
                     if self.durability.is_behind() {
                         // What failed earlier is made again, and this after it.
@@ -156,12 +156,7 @@ impl Node {
                     }
                     self.commit(waiters, staged, now);
                 }
-                Err(reason) => {
-                    self.replica.abandon(staged);
-                    for (ticket, ..) in waiters {
-                        self.done(ticket, Err(CommandError::NotStored(reason.clone())));
-                    }
-                }
+                Err(reason) => self.take_back(waiters, &staged, &CommandError::NotStored(reason)),
             }
             self.pump_commands(now);
         } else if let Some(writes) = self.durability.saving.remove(&id) {
@@ -192,9 +187,13 @@ impl Node {
 
     fn keep_for_later(&mut self, id: PersistId, writes: Vec<Write>, reason: &str, now: Now) {
         if self.durability.unsaved.is_empty() {
-            let what = match writes.iter().all(|write| matches!(write, Write::History { .. })) {
-                true => "the history is not stored",
-                false => "edits of other nodes are not stored, so not served yet",
+            let all = |is: fn(&Write) -> bool| writes.iter().all(is);
+            let what = if all(|write| matches!(write, Write::History { .. })) {
+                "the history is not stored"
+            } else if all(|write| matches!(write, Write::Erase { .. } | Write::Facts(_))) {
+                "what this node notes for itself is not stored"
+            } else {
+                "edits of other nodes are not stored, so not served yet"
             };
             self.report_once(Severity::Error, format!("{what}, and tried again: {reason}"), now);
             self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);

@@ -36,6 +36,7 @@ pub use event::{
 pub use inspect::{Answer, Incarnation, Question, ZoneConflicts};
 pub use node::{Node, NodeConfig};
 pub use view::{MemberState, MemberView, View, ZoneView};
+pub use wire::PROTOCOL;
 
 /// How long a request to a peer may take before it counts as failed.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use super::node::Node;
 use super::sessions::{Session, Step};
 use super::transfers::Partial;
-use super::wire::{self, Request, Response};
+use super::wire::{self, Pulled, Request, Response};
 use super::{Effect, Now, RequestId, Severity};
-use crate::replica::{IncarnationId, StateError, Summary};
+use crate::replica::{Changed, IncarnationId, StateError, Summary};
 
 /// How many chunks of a state are taken in: some gigabytes.
 const MAX_CHUNKS: u32 = 1 << 14;
+/// How many incarnations are asked for at once, so that thousands of small zones take few round trips.
+const MAX_WANTS: usize = 256;
 
 impl Node {
     /// Begins a session with a member, or notes that one is wanted.
@@ -86,21 +88,13 @@ impl Node {
                 session.theirs = zones;
                 self.pull_next(peer, session, now);
             }
-            (Step::Pull { incarnation, .. }, Response::Batches { batches, points }) => {
-                for batch in batches {
-                    self.take_in(&batch, peer, false, now);
-                }
-                for (serial, version) in points {
-                    if let Some(zone) = self.replica.note_point(incarnation, serial, version) {
-                        self.ambiguous(zone, serial, now);
+            (Step::Pull(wants), Response::Pulled(given)) => self.take_in(peer, session, wants, given, now),
+            (Step::Repair(incarnation), Response::Pulled(given)) => {
+                if let Some(Pulled::State { transfer, chunks, first }) = given.into_iter().next() {
+                    match Partial::new(transfer, chunks, &first) {
+                        Ok(partial) => self.next_chunk(peer, session, incarnation, partial, true, now),
+                        Err(error) => self.refuse_state(peer, &error, now),
                     }
-                }
-                self.pull_next(peer, session, now);
-            }
-            (Step::Pull { incarnation, repair }, Response::State { transfer, chunks, first }) => {
-                match Partial::new(transfer, chunks, &first) {
-                    Ok(partial) => self.next_chunk(peer, session, incarnation, partial, repair, now),
-                    Err(error) => self.refuse_state(peer, &error, now),
                 }
             }
             (Step::Chunks { incarnation, mut partial, repair }, Response::Chunk(chunk)) => {
@@ -110,9 +104,61 @@ impl Node {
                 }
             }
             // The state has changed since the peer began to send it, or the peer is another one: begin anew.
-            (Step::Chunks { incarnation, repair: false, .. }, Response::Gone) => self.pull(peer, session, incarnation),
+            (Step::Chunks { incarnation, repair: false, .. }, Response::Gone) => {
+                self.pull(peer, session, vec![incarnation])
+            }
             // The peer has dropped the zone meanwhile, or speaks out of turn: the next session sees.
             _ => {}
+        }
+    }
+
+    /// Takes in what a peer gave of the first incarnations that were wanted, all of it as one change, and goes on with the
+    /// others.
+    fn take_in(
+        &mut self,
+        peer: SocketAddr,
+        mut session: Session,
+        wants: Vec<IncarnationId>,
+        given: Vec<Pulled>,
+        now: Now,
+    ) {
+        if given.is_empty() {
+            // A peer that gives nothing would be asked for ever.
+            return;
+        }
+        let (mut wants, mut changed, mut points) = (wants.into_iter(), Changed::default(), Vec::new());
+        let mut unfinished = None;
+        for (given, incarnation) in given.into_iter().zip(wants.by_ref()) {
+            match given {
+                Pulled::Gone => {}
+                Pulled::Batches { batches, points: told } => {
+                    for batch in batches {
+                        let next = self.ingest(&batch, now);
+                        changed.append(next);
+                    }
+                    points.extend(told.into_iter().map(|(serial, version)| (incarnation, serial, version)));
+                }
+                Pulled::State { transfer, chunks, first } => match Partial::new(transfer, chunks, &first) {
+                    Ok(partial) if !partial.is_whole() => unfinished = Some((incarnation, partial)),
+                    Ok(partial) => match partial.state.finish() {
+                        Ok(state) => changed.append(self.replica.merge(state)),
+                        Err(error) => self.refuse_state(peer, &error, now),
+                    },
+                    Err(error) => self.refuse_state(peer, &error, now),
+                },
+            }
+        }
+        // What came by a session is not asked for again at once: digests tell, and the next session asks.
+        self.on_changed(Changed { incomplete: false, ..changed }, Some(peer), now);
+        for (incarnation, serial, version) in points {
+            if let Some(zone) = self.replica.note_point(incarnation, serial, version) {
+                self.ambiguous(zone, serial, now);
+            }
+        }
+        wants.rev().for_each(|incarnation| session.todo.push_front(incarnation));
+        match unfinished {
+            Some((incarnation, partial)) => self.next_chunk(peer, session, incarnation, partial, false, now),
+            None => self.pull_next(peer, session, now),
         }
     }
 
@@ -129,7 +175,7 @@ impl Node {
             let message = format!("member at {peer} offers a zone in {} chunks: too many", partial.count);
             return self.report_once(Severity::Error, message, now);
         }
-        if partial.state.seen() < partial.count {
+        if !partial.is_whole() {
             let request = Request::Chunk { transfer: partial.transfer, index: partial.state.seen() };
             return self.go_on(peer, session, Step::Chunks { incarnation, partial, repair }, request);
         }
@@ -148,24 +194,31 @@ impl Node {
         self.report_once(Severity::Error, message, now);
     }
 
-    fn pull(&mut self, peer: SocketAddr, session: Session, incarnation: IncarnationId) {
-        let have = self.replica.get(incarnation).map(|zone| zone.state().version().clone()).unwrap_or_default();
-        let step = Step::Pull { incarnation, repair: false };
-        self.go_on(peer, session, step, Request::Pull { incarnation, have });
+    fn pull(&mut self, peer: SocketAddr, session: Session, wants: Vec<IncarnationId>) {
+        let have = |incarnation: &IncarnationId| {
+            let zone = self.replica.get(*incarnation);
+            (*incarnation, zone.map(|zone| zone.state().version().clone()).unwrap_or_default())
+        };
+        let request = Request::Pull(wants.iter().map(have).collect());
+        self.go_on(peer, session, Step::Pull(wants), request);
     }
 
-    /// Pulls the next incarnation in which the peer is ahead: the catalog first, then what it lists.
+    /// Pulls the next incarnations in which the peer is ahead: the catalog first, then what it lists.
     fn pull_next(&mut self, peer: SocketAddr, mut session: Session, now: Now) {
         if !self.bootstrap.is_done() && !session.initialised {
             // Two nodes that both have nothing yet have nothing for each other.
             return;
         }
         loop {
-            if let Some(incarnation) = session.todo.pop_front() {
-                return match self.partials.take(incarnation) {
-                    Some(partial) => self.next_chunk(peer, session, incarnation, partial, false, now),
-                    None => self.pull(peer, session, incarnation),
-                };
+            if let Some(&incarnation) = session.todo.front() {
+                if let Some(partial) = self.partials.take(incarnation) {
+                    session.todo.pop_front();
+                    return self.next_chunk(peer, session, incarnation, partial, false, now);
+                }
+                let begun = session.todo.iter().position(|incarnation| self.partials.has(*incarnation));
+                let count = begun.unwrap_or(session.todo.len()).min(MAX_WANTS);
+                let wants = session.todo.drain(..count).collect();
+                return self.pull(peer, session, wants);
             }
             if session.compared {
                 return self.finish(peer, session, now);
@@ -192,8 +245,7 @@ impl Node {
 
     fn finish(&mut self, peer: SocketAddr, mut session: Session, now: Now) {
         if let Some(incarnation) = session.repairs.pop_front() {
-            let step = Step::Pull { incarnation, repair: true };
-            return self.go_on(peer, session, step, Request::State { incarnation });
+            return self.go_on(peer, session, Step::Repair(incarnation), Request::State { incarnation });
         }
         if session.initialised {
             self.synced = true;

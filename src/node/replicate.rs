@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rand::seq::IndexedRandom;
 
 use super::node::Node;
-use super::wire::{self, Enclosed, Gossip, MAX_RUMOUR, Request, Response};
+use super::wire::{self, Enclosed, Gossip, MAX_RUMOUR, Pulled, Request, Response};
 use super::{Effect, InboundId, Now, Severity};
 use crate::codec;
 use crate::replica::{Batch, Changed, Digest, IncarnationId, VersionHash, VersionVector};
@@ -28,6 +28,8 @@ const ASK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
 /// The most bytes of batches in one response; a peer that lacks more is sent the state, which comes in chunks. In memory
 /// a batch takes several times its encoded size, and decoding stops at [`codec::MAX_DECODED`].
 const MAX_BATCHES_BYTES: usize = 8 << 20;
+/// A response of so many bytes is not made longer by more incarnations.
+const ENOUGH_BYTES: usize = 1 << 20;
 /// How many published versions are told at once, so that they fit a datagram.
 const MAX_POINTS: usize = 24;
 /// How many serials a peer is told the versions of when it asks for batches.
@@ -44,9 +46,9 @@ impl Node {
         for (zone, serial) in changed.ambiguous {
             self.ambiguous(zone, serial, now);
         }
-        if self.points.len() < MAX_POINTS {
-            self.points.extend(changed.point);
-        }
+        let room = MAX_POINTS.saturating_sub(self.points.len());
+        let points = changed.points.into_iter().map(|(zone, (serial, version))| (zone, serial, version));
+        self.points.extend(points.take(room));
         self.persist_consequences(changed.writes);
         if changed.publish {
             self.publish();
@@ -147,7 +149,8 @@ impl Node {
         self.compare_actor(gossip.actor, now);
         if self.bootstrap.is_done() {
             for batch in gossip.batches {
-                self.take_in(&batch, from, true, now);
+                let changed = self.ingest(&batch, now);
+                self.on_changed(changed, Some(from), now);
             }
             for (incarnation, serial, version) in gossip.points {
                 if let Some(zone) = self.replica.note_point(incarnation, serial, version) {
@@ -163,8 +166,8 @@ impl Node {
     }
 
     /// Applies a batch that a member sent, or keeps it out for good if it is not fit to be applied.
-    pub(super) fn take_in(&mut self, batch: &Enclosed, from: SocketAddr, pass_on: bool, now: Now) {
-        let changed = match batch.open() {
+    pub(super) fn ingest(&mut self, batch: &Enclosed, now: Now) -> Changed {
+        match batch.open() {
             Ok(batch) => {
                 self.compare_batch(&batch, now);
                 self.replica.ingest(batch)
@@ -174,10 +177,7 @@ impl Node {
                 let alarm = self.replica.quarantine(batch.incarnation, batch.dot, &reason);
                 Changed { alarms: alarm.into_iter().collect(), ..Changed::default() }
             }
-        };
-        // What came by a session is not asked for again at once: digests tell, and the next session asks.
-        let incomplete = changed.incomplete && pass_on;
-        self.on_changed(Changed { incomplete, ..changed }, Some(from), now);
+        }
     }
 
     /// Asks a random member what it has, and tells all which version is here.
@@ -207,14 +207,11 @@ impl Node {
                 Response::Roster(self.membership.export())
             }
             Request::Summaries { root } => self.summaries(root),
-            Request::Pull { incarnation, have } => {
-                self.compare_own(incarnation, &have, now);
-                self.pulled(incarnation, &have)
-            }
-            Request::State { incarnation } => match self.replica.get(incarnation) {
-                None => Response::Gone,
+            Request::Pull(wants) => Response::Pulled(self.pulled(&wants, now)),
+            Request::State { incarnation } => Response::Pulled(vec![match self.replica.get(incarnation) {
+                None => Pulled::Gone,
                 Some(zone) => self.transfers.offer(zone),
-            },
+            }]),
             Request::Chunk { transfer, index } => match self.transfers.chunk(transfer, index) {
                 Some(chunk) => Response::Chunk(chunk),
                 None => Response::Gone,
@@ -223,11 +220,28 @@ impl Node {
         self.effects.push(Effect::Respond { inbound, payload: wire::encode(&response) });
     }
 
-    fn pulled(&mut self, incarnation: IncarnationId, have: &VersionVector) -> Response {
+    /// What a peer lacks of the first incarnations that it asks for: of one at least, of more as long as the response is
+    /// of moderate size.
+    fn pulled(&mut self, wants: &[(IncarnationId, VersionVector)], now: Now) -> Vec<Pulled> {
+        let (mut given, mut bytes) = (Vec::new(), 0);
+        for (incarnation, have) in wants {
+            self.compare_own(*incarnation, have, now);
+            let next = self.lacking(*incarnation, have);
+            bytes += next.size();
+            let goes_on = bytes < ENOUGH_BYTES && next.is_whole();
+            given.push(next);
+            if !goes_on {
+                break;
+            }
+        }
+        given
+    }
+
+    fn lacking(&mut self, incarnation: IncarnationId, have: &VersionVector) -> Pulled {
         match self.replica.get(incarnation) {
-            None => Response::Gone,
+            None => Pulled::Gone,
             Some(zone) => match zone.delta(have) {
-                Some(batches) if is_sendable(&batches) => Response::Batches {
+                Some(batches) if is_sendable(&batches) => Pulled::Batches {
                     batches: batches.iter().map(|batch| Enclosed::new(batch)).collect(),
                     points: zone.latest_points(POINTS_WITH_BATCHES),
                 },

@@ -36,10 +36,10 @@ pub(super) struct Session {
 pub(super) enum Step {
     Roster,
     Summaries,
-    Pull {
-        incarnation: IncarnationId,
-        repair: bool,
-    },
+    /// What is lacking of these incarnations.
+    Pull(Vec<IncarnationId>),
+    /// An incarnation's state, to replace what is here.
+    Repair(IncarnationId),
     /// A chunk of an incarnation's state; `repair` if it is to replace what is here.
     Chunks {
         incarnation: IncarnationId,

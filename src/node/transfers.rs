@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::wire::Response;
+use super::wire::Pulled;
 use crate::replica::{Digest, IncarnationId, StateChunks, StateDecoder, StateError, ZoneReplica};
 
 /// How many states are kept for peers. They share with the present state all that has not changed since. A peer whose
@@ -28,6 +28,11 @@ impl Partial {
         partial.state.push(first)?;
         Ok(partial)
     }
+
+    /// Whether all chunks have come.
+    pub(super) fn is_whole(&self) -> bool {
+        self.state.seen() >= self.count
+    }
 }
 
 /// Transfers to this node that were cut, to be resumed: the peer may still keep the state, and another peer may hold
@@ -45,6 +50,11 @@ impl Partials {
         self.0.push((incarnation, partial));
     }
 
+    /// Whether something has come of an incarnation's state.
+    pub(super) fn has(&self, incarnation: IncarnationId) -> bool {
+        self.0.iter().any(|(kept, _)| *kept == incarnation)
+    }
+
     /// Takes out what has come of an incarnation's state.
     pub(super) fn take(&mut self, incarnation: IncarnationId) -> Option<Partial> {
         let at = self.0.iter().position(|(kept, _)| *kept == incarnation)?;
@@ -57,23 +67,30 @@ impl Partials {
 pub(super) struct Transfers(VecDeque<(Digest, StateChunks)>);
 
 impl Transfers {
-    /// Offers a zone's present state, and its first chunk.
-    pub(super) fn offer(&mut self, zone: &ZoneReplica) -> Response {
+    /// Offers a zone's present state, and its first chunk. One that has no more is not kept.
+    pub(super) fn offer(&mut self, zone: &ZoneReplica) -> Pulled {
         let (digest, version) = zone.fingerprint();
         let mut hasher = blake3::Hasher::new();
         hasher.update(&zone.state().incarnation().0);
         hasher.update(&digest.0);
         hasher.update(&version);
         let id = Digest(*hasher.finalize().as_bytes().first_chunk().expect("32 bytes have 16"));
-        if self.touch(id).is_none() {
+        let offered = |state: &StateChunks| {
+            let first = state.get(0).expect("a state has a chunk at least");
+            Pulled::State { transfer: id, chunks: state.count(), first }
+        };
+        if let Some(known) = self.touch(id) {
+            return offered(known);
+        }
+        let state = zone.state().chunks();
+        let pulled = offered(&state);
+        if !pulled.is_whole() {
             if self.0.len() == MAX_TRANSFERS {
                 self.0.pop_front();
             }
-            self.0.push_back((id, zone.state().chunks()));
+            self.0.push_back((id, state));
         }
-        let state = &self.0.back().expect("it was just put there").1;
-        let first = state.get(0).expect("a state has a chunk at least");
-        Response::State { transfer: id, chunks: state.count(), first }
+        pulled
     }
 
     /// One chunk of a kept state.

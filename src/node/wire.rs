@@ -15,7 +15,7 @@ pub(super) const MAX_RUMOUR: usize = 1000;
 
 /// The version of all messages between nodes. It rises when a node of an older version would misread one; nodes of
 /// different versions do not form a cluster, and say so.
-pub(super) const PROTOCOL: u8 = 3;
+pub const PROTOCOL: u8 = 4;
 
 /// What follows in a datagram: the low bits of its first byte. The protocol's version is in the others.
 const MEMBERSHIP: u8 = 0;
@@ -183,13 +183,8 @@ pub(super) enum Request {
         /// The asker's root.
         root: Digest,
     },
-    /// What the asker lacks of one incarnation.
-    Pull {
-        /// Which incarnation.
-        incarnation: IncarnationId,
-        /// What the asker has.
-        have: VersionVector,
-    },
+    /// What the asker lacks of each of these incarnations, of which it has so much.
+    Pull(Vec<(IncarnationId, VersionVector)>),
     /// The whole state of one incarnation, whatever the asker has: to compare and repair.
     State {
         /// Which incarnation.
@@ -223,6 +218,18 @@ pub(super) enum Response {
         /// The catalog first.
         zones: Vec<Summary>,
     },
+    /// What the asker lacks of the first of the incarnations that it asked for, in their order; the others it asks for
+    /// again. A state of several chunks is the last.
+    Pulled(Vec<Pulled>),
+    /// One chunk.
+    Chunk(Vec<u8>),
+    /// Not held, or not any more.
+    Gone,
+}
+
+/// What a node is given of one incarnation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Pulled {
     /// Batches in causal order.
     Batches {
         /// What the asker lacks.
@@ -237,10 +244,25 @@ pub(super) enum Response {
         /// How many chunks.
         chunks: u32,
         /// Chunk 0.
+        #[serde(with = "codec::bytes")]
         first: Vec<u8>,
     },
-    /// One chunk.
-    Chunk(Vec<u8>),
     /// Not held, or not any more.
     Gone,
+}
+
+impl Pulled {
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Pulled::Batches { batches, .. } => batches.iter().map(Enclosed::size).sum(),
+            Pulled::State { first, .. } => first.len(),
+            Pulled::Gone => 1,
+        }
+    }
+
+    /// Whether nothing of it has to be asked for again.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self, Pulled::State { chunks: 2.., .. })
+    }
 }

@@ -72,8 +72,8 @@ pub struct Changed {
     pub incomplete: bool,
     /// Things that an operator must hear.
     pub alarms: Vec<String>,
-    /// Which version is served under which serial from now on.
-    pub point: Option<(IncarnationId, u64, VersionHash)>,
+    /// Which version of each incarnation is served under which serial from now on.
+    pub points: BTreeMap<IncarnationId, (u64, VersionHash)>,
     /// Zones and serials that are now known to have stood for two contents.
     pub ambiguous: Vec<(Name, u64)>,
 }
@@ -91,13 +91,13 @@ impl Changed {
     }
 
     /// What comes of one more change.
-    pub(super) fn append(&mut self, next: Changed) {
+    pub fn append(&mut self, next: Changed) {
         self.writes.extend(next.writes);
         self.news.extend(next.news);
         self.publish |= next.publish;
         self.incomplete |= next.incomplete;
         self.alarms.extend(next.alarms);
-        self.point = next.point.or(self.point.take());
+        self.points.extend(next.points);
         self.ambiguous.extend(next.ambiguous);
     }
 }
@@ -333,8 +333,8 @@ impl Replica {
     /// What follows from a change to one incarnation: the served set, the catalog's consequences, a checkpoint.
     pub(super) fn after_change(&mut self, incarnation: IncarnationId, changed: &mut Changed) {
         self.reprint(incarnation);
-        let point = |zone: &ZoneReplica| (incarnation, zone.state().serial(), zone.state().version().hash());
-        changed.point = self.get(incarnation).map(point);
+        let point = |zone: &ZoneReplica| (incarnation, (zone.state().serial(), zone.state().version().hash()));
+        changed.points.extend(self.get(incarnation).map(point));
         let in_flight = self.staged.get(&incarnation).copied();
         if let Some(zone) = self.get_mut(incarnation)
             && zone.wants_checkpoint()

@@ -4,6 +4,7 @@
 //! the store has kept it. So nothing is sent, served or acknowledged that a crash could take back, and a sequence number
 //! is never used twice. While a zone has staged edits, further ones wait, and are then staged and kept as one group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::replica::check_content;
@@ -248,16 +249,11 @@ impl Replica {
         if made.is_empty() {
             return Ok(StagedGroup { outcomes, staged: None });
         }
-        let batches: Vec<_> = made.into_iter().map(|batch| (zone.reserve_position(), batch)).collect();
+        let batches: Vec<_> = made.into_iter().map(|batch| (zone.take_position(), batch)).collect();
         let first = batches[0].0;
-        let mut writes = Vec::new();
-        let positions = zone.vacant_positions();
-        if !positions.is_empty() {
-            writes.push(Write::Erase { incarnation, positions });
-        }
         let journal =
             |(position, batch): &(u64, Arc<Batch>)| Write::Journal { position: *position, batch: batch.clone() };
-        writes.extend(batches.iter().map(journal));
+        let writes = batches.iter().map(journal).collect();
         self.hlc = hlc;
         self.staged.insert(incarnation, first);
         Ok(StagedGroup { outcomes, staged: Some(Staged { writes, batches, created: Vec::new() }) })
@@ -266,7 +262,9 @@ impl Replica {
     /// Applies staged edits whose writes are kept.
     pub fn commit(&mut self, staged: Staged) -> Changed {
         let mut changed = Changed { publish: true, ..Changed::default() };
-        let forgotten = std::mem::take(&mut self.forgotten);
+        let catalog = self.catalog_id();
+        let of_catalog = staged.batches.iter().any(|(_, batch)| batch.incarnation == catalog);
+        let forgotten = if of_catalog { std::mem::take(&mut self.forgotten) } else { BTreeSet::new() };
         for mut zone in staged.created {
             if forgotten.contains(&zone.state().incarnation()) {
                 // Another node made the same life, and deleted it, while this one was on its way to disk.
@@ -295,14 +293,12 @@ impl Replica {
     }
 
     /// Drops staged edits whose writes were not kept.
-    pub fn abandon(&mut self, staged: Staged) {
+    pub fn abandon(&mut self, staged: &Staged) {
         let Some(incarnation) = staged.batches.first().map(|(_, batch)| batch.incarnation) else { return };
         self.staged.remove(&incarnation);
-        if self.overtaken.remove(&incarnation) {
-            return;
-        }
-        if let Some(zone) = self.get_mut(incarnation) {
-            staged.batches.iter().for_each(|(position, _)| zone.vacate_position(*position));
+        self.overtaken.remove(&incarnation);
+        if incarnation == self.catalog_id() {
+            self.forgotten.clear();
         }
     }
 }

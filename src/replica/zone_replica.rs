@@ -1,6 +1,6 @@
 //! One incarnation as a node holds it: its state, the snapshot served from it, recent batches, and early arrivals.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::history::Step;
@@ -49,9 +49,6 @@ pub struct ZoneReplica {
     log: Log,
     pending: BTreeMap<Dot, Arc<Batch>>,
     next_position: u64,
-    /// The places of edits that were refused. The next ones of this node take them, and with them the same sequence
-    /// numbers, so that whatever the failing disk kept of the refused ones is overwritten.
-    vacant_positions: BTreeSet<u64>,
     checkpointed: u64,
     quarantine: Quarantine,
     points: Points,
@@ -70,7 +67,6 @@ impl ZoneReplica {
             log: Log::default(),
             pending: BTreeMap::new(),
             next_position: 0,
-            vacant_positions: BTreeSet::new(),
             checkpointed: 0,
             quarantine: Quarantine::default(),
             points: Points::default(),
@@ -164,22 +160,9 @@ impl ZoneReplica {
         (self.state.digest(), self.state.version().hash())
     }
 
-    /// Sets a journal position aside for an edit of this node that is about to be stored.
-    pub fn reserve_position(&mut self) -> u64 {
-        self.vacant_positions.pop_first().unwrap_or_else(|| self.take_position())
-    }
-
-    /// The places that are still vacant after a group of edits has taken its own, to be erased with the group's write.
-    pub fn vacant_positions(&self) -> Vec<u64> {
-        self.vacant_positions.iter().copied().collect()
-    }
-
-    /// Gives back the position of an edit that could not be stored.
-    pub fn vacate_position(&mut self, position: u64) {
-        self.vacant_positions.insert(position);
-    }
-
-    fn take_position(&mut self) -> u64 {
+    /// Sets a journal position aside for a batch that is about to be stored. None is given out twice: that of an edit
+    /// which could not be stored stays empty.
+    pub fn take_position(&mut self) -> u64 {
         self.next_position += 1;
         self.next_position - 1
     }

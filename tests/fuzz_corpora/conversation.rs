@@ -27,8 +27,9 @@ const STATE: u8 = 3;
 const TICK: u8 = 5;
 /// A tick's bytes stand for this much each.
 const TICK_MS: u64 = 16;
-/// The place of `State` among responses, in the wire codec.
-const RESPONSE_STATE: u8 = 4;
+/// How a response begins that brings one state and nothing else, behind the version: its place among responses, one item,
+/// its place among what is pulled.
+const ONE_STATE: [u8; 3] = [3, 1, 1];
 
 const NEW_ZONE: &str = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\na 60 A 192.0.2.1\nw 60 A 192.0.2.3\n";
 
@@ -167,8 +168,9 @@ impl Story {
             Event::Datagram { payload, .. } => self.put(DATAGRAM, payload),
             // Their first byte is the protocol's version, which the oracle puts there itself.
             Event::Request { payload, .. } => self.put(REQUEST, &payload[1..]),
-            Event::Response { result: Ok(payload), .. } if payload[1] == RESPONSE_STATE => {
-                let (_, _, packed) = codec::decode::<(Digest, u32, Vec<u8>)>(&payload[2..]).expect("a state");
+            Event::Response { result: Ok(payload), .. } if payload[1..].starts_with(&ONE_STATE) => {
+                let state = &payload[1 + ONE_STATE.len()..];
+                let (_, _, packed) = codec::decode::<(Digest, u32, Vec<u8>)>(state).expect("a state");
                 let plain = lz4_flex::decompress_size_prepended(&packed).expect("a packed chunk");
                 self.put(STATE, &plain);
                 let state = [&[KIND_STATE], &plain[..]].concat();

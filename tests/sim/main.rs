@@ -39,6 +39,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (232, "an edit on its way to disk while its zone was deleted and listed again was in memory and not on disk"),
     (376, "an edit that waited for its causes after a crash gave the next one a number that no node accepts"),
     (414, "after a restart a node would have served another life of a zone, or none, until it had raised a serial"),
+    (801, "that a life was forgotten while its listing was on its way to disk was forgotten at the next edit"),
     (1071, "a node that crashed forgot what it had served, and nobody told of a serial with two contents"),
     (1706, "writes that had failed were made again behind an edit that they undid on disk"),
     (2390, "an edit of a zone that was made anew meanwhile was acknowledged with the serial of the zone's other life"),

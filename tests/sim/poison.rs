@@ -6,11 +6,13 @@
 use std::net::SocketAddr;
 
 use grapevine::codec;
+use grapevine::node::PROTOCOL;
 use grapevine::replica::{ActorId, Batch, Digest, Dot, IncarnationId};
 use grapevine::zone::{Name, Rdata, RecordKey, RecordType};
 use rand::rngs::StdRng;
-use rand::seq::IndexedMutRandom;
+use rand::seq::IteratorRandom;
 use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
 
 /// What the simulator calls [`grapevine::node::Effect::Malformed`].
 pub(crate) const MALFORMED: &str = "malformed message";
@@ -32,20 +34,26 @@ pub(crate) const FORKED: &[&str] = &[
     "records here differed from what other nodes hold at the same version",
 ];
 
-/// The version of the protocol between nodes.
-const PROTOCOL: u8 = 2;
 /// First byte of a datagram about zones: the version and a kind.
 const REPLICATION: u8 = PROTOCOL << 2 | 1;
-/// The variant of a response that brings batches.
-const BATCHES: u32 = 3;
+/// The variant of a response that brings what was pulled.
+const PULLED: u32 = 3;
 
 /// A batch in its envelope.
 type Enclosed = (IncarnationId, Dot, Vec<u8>);
 /// A zone's serial and version.
 type Point = (u64, [u8; 8]);
-/// A datagram's content, field by field: the sender, its root, whether it has synced, whether to ask it, the versions
-/// of its zones, batches.
-type Gossip = (SocketAddr, Digest, bool, bool, Vec<(IncarnationId, u64, [u8; 8])>, Vec<Enclosed>);
+/// A datagram's content, field by field: the sender, its actor, its root, whether it has synced, whether to ask it, the
+/// versions of its zones, batches.
+type Gossip = (SocketAddr, Option<ActorId>, Digest, bool, bool, Vec<(IncarnationId, u64, [u8; 8])>, Vec<Enclosed>);
+
+/// What is pulled of one incarnation.
+#[derive(Serialize, Deserialize)]
+enum Pulled {
+    Batches(Vec<Enclosed>, Vec<Point>),
+    State(Digest, u32, Vec<u8>),
+    Gone,
+}
 
 /// Bytes that mean nothing.
 pub(crate) fn garbage(rng: &mut StdRng) -> Vec<u8> {
@@ -61,7 +69,7 @@ pub(crate) fn garbage(rng: &mut StdRng) -> Vec<u8> {
 pub(crate) fn rumour(from: SocketAddr, batch: Batch, rng: &mut StdRng) -> Vec<u8> {
     let mut root = Digest::default();
     rng.fill_bytes(&mut root.0);
-    let gossip: Gossip = (from, root, true, false, Vec::new(), vec![enclose(&batch)]);
+    let gossip: Gossip = (from, None, root, true, false, Vec::new(), vec![enclose(&batch)]);
     let mut bytes = vec![REPLICATION];
     bytes.extend(codec::encode(&gossip));
     bytes
@@ -114,12 +122,15 @@ pub(crate) fn spoil(payload: &[u8], rng: &mut StdRng) -> Option<Vec<u8>> {
         0 => Some(payload[..rng.random_range(0..payload.len())].to_vec()),
         1 => Some(garbage(rng)),
         _ => {
-            if !payload.starts_with(&[PROTOCOL, BATCHES as u8]) {
+            if !payload.starts_with(&[PROTOCOL, PULLED as u8]) {
                 return None;
             }
-            let (head, mut batches, points): ((u8, u32), Vec<Enclosed>, Vec<Point>) =
-                codec::decode(payload).expect("a response with batches");
-            let (_, dot, bytes) = batches.choose_mut(rng)?;
+            let (head, mut pulled): ((u8, u32), Vec<Pulled>) = codec::decode(payload).expect("a response");
+            let batches = pulled.iter_mut().flat_map(|pulled| match pulled {
+                Pulled::Batches(batches, _) => batches.as_mut_slice(),
+                _ => &mut [],
+            });
+            let (_, dot, bytes) = batches.choose(rng)?;
             match rng.random_range(0..8) {
                 6 => *bytes = garbage(rng),
                 7 => dot.seq += 1,
@@ -129,7 +140,7 @@ pub(crate) fn spoil(payload: &[u8], rng: &mut StdRng) -> Option<Vec<u8>> {
                     *bytes = codec::encode(&batch);
                 }
             }
-            Some(codec::encode(&(head, batches, points)))
+            Some(codec::encode(&(head, pulled)))
         }
     }
 }

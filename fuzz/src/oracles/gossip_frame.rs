@@ -27,9 +27,11 @@ const PEER: &str = "192.0.2.2:7946";
 const MAX_EVENTS: usize = 128;
 /// The bytes that a stream in memory holds: more than any input.
 const PIPE: usize = 1 << 20;
-/// The place of `Roster` among requests and of `State` among responses, in the wire codec.
+/// The place of `Roster` among requests, of `Pulled` among responses, and of a state among what is pulled, in the wire
+/// codec.
 const REQUEST_ROSTER: u8 = 0;
-const RESPONSE_STATE: u8 = 4;
+const RESPONSE_PULLED: u8 = 3;
+const PULLED_STATE: u8 = 1;
 /// The first byte of a datagram has what it is in these bits, and the protocol's version above them; that of a request
 /// or a response is the version.
 const DATAGRAM_KIND: u8 = 3;
@@ -317,5 +319,5 @@ fn first_zone() -> ZoneContent {
 fn state_response(protocol: u8, plain: &[u8]) -> Vec<u8> {
     let packed = lz4_flex::compress_prepend_size(plain);
     let transfer = [9u8; 16];
-    [&[protocol, RESPONSE_STATE][..], &transfer, &[1], &codec::encode(&packed)].concat()
+    [&[protocol, RESPONSE_PULLED, 1, PULLED_STATE][..], &transfer, &[1], &codec::encode(&packed)].concat()
 }

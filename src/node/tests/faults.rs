@@ -57,7 +57,8 @@ fn a_batch_that_does_not_decode_costs_only_the_zone_its_currency() {
     let from = world.nodes[0].config.gossip;
     for batch in [&bad, &Enclosed::new(&other), &bad] {
         let now = world.now();
-        world.nodes[1].take_in(batch, from, true, now);
+        let changed = world.nodes[1].ingest(batch, now);
+        world.nodes[1].on_changed(changed, Some(from), now);
     }
     world.pass(2_000);
     let told = world.reports.iter().filter(|(index, severity, _)| (*index, *severity) == (1, Severity::Error)).count();
@@ -240,4 +241,20 @@ fn a_refusal_is_told_while_the_disk_takes_nothing() {
         }
     }
     assert_eq!(told, [(Ticket(1), true), (Ticket(2), false)]);
+}
+
+#[test]
+fn a_thousand_zones_take_a_few_round_trips() {
+    let mut world = World::new(1);
+    for number in 0..1000 {
+        let content = Box::new(content(&format!("zone{number}.example.")).into());
+        let command = Command::Create { content, source: Source::new(EditOrigin::File) };
+        world.tell(0, Event::Command { ticket: Ticket(number), command });
+    }
+    world.join(Kept::default());
+    world.pass(5_000);
+    assert_eq!(world.roots()[0], world.roots()[1]);
+    assert_eq!(world.nodes[1].served().len(), 1 + 1 + 1000, "the catalog and the first zone are there too");
+    let pulls = world.requests.iter().filter(|(at, request)| *at == 1 && matches!(request, Request::Pull(_))).count();
+    assert!((1..10).contains(&pulls), "{pulls} pulls");
 }
