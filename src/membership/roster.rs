@@ -153,6 +153,15 @@ impl Roster {
         }
     }
 
+    /// Whether what another node believes of a member is nothing new here.
+    pub(super) fn knows(&self, record: &Record) -> bool {
+        self.members.get(&record.identity.addr).is_some_and(|member| {
+            member.identity == record.identity
+                && member.state == record.state
+                && member.incarnation >= record.incarnation
+        })
+    }
+
     /// Takes over that a member was in its state already earlier, as another node knows.
     pub(super) fn backdate(&mut self, record: &Record) {
         if let Some(member) = self.members.get_mut(&record.identity.addr)

@@ -26,6 +26,8 @@ pub struct Membership {
     pub(super) config: foca::Config,
     pub(super) rng: StdRng,
     pub(super) roster: Roster,
+    /// What foca believed of each member when the roster last followed it, in foca's order.
+    followed: Vec<Belief>,
     health: Health,
     /// Whom the current probe asked, until it answers.
     unanswered: Option<Identity>,
@@ -43,6 +45,23 @@ pub struct Membership {
     pub(super) alive: usize,
     /// This node said good-bye: nothing is done any more.
     left: bool,
+}
+
+/// What foca believes of one life of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Belief {
+    addr: SocketAddr,
+    generation: u64,
+    id: u64,
+    state: foca::State,
+    incarnation: foca::Incarnation,
+}
+
+impl Belief {
+    fn of(member: &foca::Member<Identity>) -> Belief {
+        let Identity { addr, generation, id, .. } = *member.id();
+        Belief { addr, generation, id, state: member.state(), incarnation: member.incarnation() }
+    }
 }
 
 impl Membership {
@@ -63,6 +82,7 @@ impl Membership {
             config,
             rng,
             roster: Roster::default(),
+            followed: Vec::new(),
             health: Health::default(),
             unanswered: None,
             refuted: 0,
@@ -140,8 +160,10 @@ impl Membership {
         for record in records.iter().filter(|record| record.state == State::Left) {
             self.goodbyes.insert((record.identity.addr, record.identity.generation));
         }
+        // foca looks for each of them among all members.
         let updates: Vec<_> = records
             .iter()
+            .filter(|record| !self.roster.knows(record))
             .map(|record| foca::Member::new(record.identity.clone(), record.incarnation, record.state.to_foca()))
             .collect();
         self.apply(updates, now, out);
@@ -326,11 +348,23 @@ impl Membership {
     /// Makes roster and settings follow what foca believes now.
     fn settle(&mut self, now: Clock, out: &mut Vec<Output>) {
         let me = self.foca.identity();
-        let mut changes = Vec::new();
+        let (mut changes, mut count) = (Vec::new(), 0);
         for member in self.foca.iter_membership_state().filter(|member| member.id().addr != me.addr) {
-            let left = self.goodbyes.contains(&(member.id().addr, member.id().generation));
-            changes.extend(self.roster.observe(member.id(), member.state(), member.incarnation(), left, now));
+            let identity = member.id();
+            let left = self.goodbyes.contains(&(identity.addr, identity.generation));
+            let belief = Belief::of(member);
+            // Most members are as they were, and where they were, after most messages.
+            let is_known = self.followed.get(count) == Some(&belief);
+            match self.followed.get_mut(count) {
+                Some(place) => *place = belief,
+                None => self.followed.push(belief),
+            }
+            count += 1;
+            if left || !is_known {
+                changes.extend(self.roster.observe(identity, member.state(), member.incarnation(), left, now));
+            }
         }
+        self.followed.truncate(count);
         self.goodbyes.clear();
         for change in changes {
             match change {
