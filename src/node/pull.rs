@@ -90,7 +90,7 @@ impl Node {
             }
             (Step::Pull(wants), Response::Pulled(given)) => self.take_in(peer, session, wants, given, now),
             (Step::Repair(incarnation), Response::Pulled(given)) => {
-                if let Some(Pulled::State { transfer, chunks, first }) = given.into_iter().next() {
+                if let Some(Pulled::State { transfer, chunks, first, .. }) = given.into_iter().next() {
                     match Partial::new(transfer, chunks, &first) {
                         Ok(partial) => self.next_chunk(peer, session, incarnation, partial, true, now),
                         Err(error) => self.refuse_state(peer, &error, now),
@@ -129,24 +129,28 @@ impl Node {
         let (mut wants, mut changed, mut points) = (wants.into_iter(), Changed::default(), Vec::new());
         let mut unfinished = None;
         for (given, incarnation) in given.into_iter().zip(wants.by_ref()) {
-            match given {
-                Pulled::Gone => {}
-                Pulled::Batches { batches, points: told } => {
+            let told = match given {
+                Pulled::Gone => Vec::new(),
+                Pulled::Batches { batches, points } => {
                     for batch in batches {
                         let next = self.ingest(&batch, now);
                         changed.append(next);
                     }
-                    points.extend(told.into_iter().map(|(serial, version)| (incarnation, serial, version)));
+                    points
                 }
-                Pulled::State { transfer, chunks, first } => match Partial::new(transfer, chunks, &first) {
-                    Ok(partial) if !partial.is_whole() => unfinished = Some((incarnation, partial)),
-                    Ok(partial) => match partial.state.finish() {
-                        Ok(state) => changed.append(self.replica.merge(state)),
+                Pulled::State { transfer, chunks, first, points } => {
+                    match Partial::new(transfer, chunks, &first).map(|partial| (partial.is_whole(), partial)) {
+                        Ok((false, partial)) => unfinished = Some((incarnation, partial)),
+                        Ok((true, partial)) => match partial.state.finish() {
+                            Ok(state) => changed.append(self.replica.merge(state)),
+                            Err(error) => self.refuse_state(peer, &error, now),
+                        },
                         Err(error) => self.refuse_state(peer, &error, now),
-                    },
-                    Err(error) => self.refuse_state(peer, &error, now),
-                },
-            }
+                    }
+                    points
+                }
+            };
+            points.extend(told.into_iter().map(|(serial, version)| (incarnation, serial, version)));
         }
         // What came by a session is not asked for again at once: digests tell, and the next session asks.
         self.on_changed(Changed { incomplete: false, ..changed }, Some(peer), now);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rand::seq::IndexedRandom;
 
 use super::node::Node;
+use super::transfers::POINTS_WITH_ZONE;
 use super::wire::{self, Enclosed, Gossip, MAX_RUMOUR, Pulled, Request, Response};
 use super::{Effect, InboundId, Now, Severity};
 use crate::codec;
@@ -32,8 +33,6 @@ const MAX_BATCHES_BYTES: usize = 8 << 20;
 const ENOUGH_BYTES: usize = 1 << 20;
 /// How many published versions are told at once, so that they fit a datagram.
 const MAX_POINTS: usize = 24;
-/// How many serials a peer is told the versions of when it asks for batches.
-const POINTS_WITH_BATCHES: usize = 256;
 
 type Point = (IncarnationId, u64, VersionHash);
 
@@ -243,7 +242,7 @@ impl Node {
             Some(zone) => match zone.delta(have) {
                 Some(batches) if is_sendable(&batches) => Pulled::Batches {
                     batches: batches.iter().map(|batch| Enclosed::new(batch)).collect(),
-                    points: zone.latest_points(POINTS_WITH_BATCHES),
+                    points: zone.latest_points(POINTS_WITH_ZONE),
                 },
                 _ => self.transfers.offer(zone),
             },

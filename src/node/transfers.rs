@@ -10,6 +10,9 @@ use crate::replica::{Digest, IncarnationId, StateChunks, StateDecoder, StateErro
 /// state is gone from here begins anew.
 const MAX_TRANSFERS: usize = 16;
 
+/// How many serials a peer is told the versions of with what it pulls of a zone.
+pub(super) const POINTS_WITH_ZONE: usize = 256;
+
 /// How many interrupted transfers are remembered.
 const MAX_PARTIALS: usize = 4;
 
@@ -77,7 +80,8 @@ impl Transfers {
         let id = Digest(*hasher.finalize().as_bytes().first_chunk().expect("32 bytes have 16"));
         let offered = |state: &StateChunks| {
             let first = state.get(0).expect("a state has a chunk at least");
-            Pulled::State { transfer: id, chunks: state.count(), first }
+            let points = zone.latest_points(POINTS_WITH_ZONE);
+            Pulled::State { transfer: id, chunks: state.count(), first, points }
         };
         if let Some(known) = self.touch(id) {
             return offered(known);

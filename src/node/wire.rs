@@ -246,6 +246,8 @@ pub(super) enum Pulled {
         /// Chunk 0.
         #[serde(with = "codec::bytes")]
         first: Vec<u8>,
+        /// As with batches.
+        points: Vec<(u64, VersionHash)>,
     },
     /// Not held, or not any more.
     Gone,

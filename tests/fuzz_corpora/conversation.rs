@@ -170,7 +170,8 @@ impl Story {
             Event::Request { payload, .. } => self.put(REQUEST, &payload[1..]),
             Event::Response { result: Ok(payload), .. } if payload[1..].starts_with(&ONE_STATE) => {
                 let state = &payload[1 + ONE_STATE.len()..];
-                let (_, _, packed) = codec::decode::<(Digest, u32, Vec<u8>)>(state).expect("a state");
+                let (_, _, packed, _) =
+                    codec::decode::<(Digest, u32, Vec<u8>, Vec<(u64, [u8; 8])>)>(state).expect("a state");
                 let plain = lz4_flex::decompress_size_prepended(&packed).expect("a packed chunk");
                 self.put(STATE, &plain);
                 let state = [&[KIND_STATE], &plain[..]].concat();

@@ -51,7 +51,7 @@ type Gossip = (SocketAddr, Option<ActorId>, Digest, bool, bool, Vec<(Incarnation
 #[derive(Serialize, Deserialize)]
 enum Pulled {
     Batches(Vec<Enclosed>, Vec<Point>),
-    State(Digest, u32, Vec<u8>),
+    State(Digest, u32, Vec<u8>, Vec<Point>),
     Gone,
 }
 

@@ -319,5 +319,5 @@ fn first_zone() -> ZoneContent {
 fn state_response(protocol: u8, plain: &[u8]) -> Vec<u8> {
     let packed = lz4_flex::compress_prepend_size(plain);
     let transfer = [9u8; 16];
-    [&[protocol, RESPONSE_PULLED, 1, PULLED_STATE][..], &transfer, &[1], &codec::encode(&packed)].concat()
+    [&[protocol, RESPONSE_PULLED, 1, PULLED_STATE][..], &transfer, &[1], &codec::encode(&packed), &[0]].concat()
 }
