@@ -87,9 +87,7 @@ impl Node {
                 self.pull_next(peer, session, now);
             }
             (Step::Pull { incarnation, .. }, Response::Batches { batches, points }) => {
-                for batch in batches {
-                    self.take_in(&batch, peer, false, now);
-                }
+                self.take_in(&batches, peer, false, now);
                 for (serial, version) in points {
                     if let Some(zone) = self.replica.note_point(incarnation, serial, version) {
                         self.ambiguous(zone, serial, now);

@@ -17,7 +17,8 @@ use crate::zone::{Name, served_serial};
 const PUSH_TO_ALL: usize = 8;
 /// To how many random members an author pushes in a larger cluster.
 const PUSH_FANOUT: usize = 6;
-/// To how many random members a receiver passes on what was new to it.
+/// To how many random members a receiver passes on what was new to it. In a small cluster it does not pass on what it has
+/// from the author, who pushes to all: whoever misses that hears by the digests, milliseconds later, that there is news.
 const PASS_ON_FANOUT: usize = 2;
 /// How many members are told at once which version is held here.
 const TELL_FANOUT: usize = 32;
@@ -77,12 +78,17 @@ impl Node {
     }
 
     /// Sends new batches to members: to all of a small cluster by their author, to a few random ones otherwise.
-    fn push(&mut self, news: Vec<Arc<Batch>>, from: Option<SocketAddr>) {
+    fn push(&mut self, mut news: Vec<Arc<Batch>>, from: Option<SocketAddr>) {
+        let alive: Vec<SocketAddr> =
+            self.membership.alive().map(|member| member.addr).filter(|addr| Some(*addr) != from).collect();
+        if alive.len() < PUSH_TO_ALL
+            && let Some(author) = from.and_then(|from| self.peers.get(from)?.actor)
+        {
+            news.retain(|batch| batch.dot.actor != author);
+        }
         if news.is_empty() {
             return;
         }
-        let alive: Vec<SocketAddr> =
-            self.membership.alive().map(|member| member.addr).filter(|addr| Some(*addr) != from).collect();
         let fanout = match from {
             Some(_) => PASS_ON_FANOUT,
             None if alive.len() <= PUSH_TO_ALL => alive.len(),
@@ -144,11 +150,10 @@ impl Node {
             return;
         }
         self.peers.note(from, gossip.root, gossip.initialised);
+        self.peers.entry(from).actor = gossip.actor;
         self.compare_actor(gossip.actor, now);
         if self.bootstrap.is_done() {
-            for batch in gossip.batches {
-                self.take_in(&batch, from, true, now);
-            }
+            self.take_in(&gossip.batches, from, true, now);
             for (incarnation, serial, version) in gossip.points {
                 if let Some(zone) = self.replica.note_point(incarnation, serial, version) {
                     self.ambiguous(zone, serial, now);
@@ -162,9 +167,20 @@ impl Node {
         }
     }
 
-    /// Applies a batch that a member sent, or keeps it out for good if it is not fit to be applied.
-    pub(super) fn take_in(&mut self, batch: &Enclosed, from: SocketAddr, pass_on: bool, now: Now) {
-        let changed = match batch.open() {
+    /// Applies batches that a member sent, or keeps out for good what is not fit to be applied. Those of one zone are
+    /// kept, published and told together.
+    pub(super) fn take_in(&mut self, batches: &[Enclosed], from: SocketAddr, pushed: bool, now: Now) {
+        for of_zone in batches.chunk_by(|one, next| one.incarnation == next.incarnation) {
+            let mut changed = Changed::default();
+            of_zone.iter().for_each(|batch| changed.append(self.ingest(batch, now)));
+            // What came by a session is not asked for again at once: digests tell, and the next session asks.
+            changed.incomplete &= pushed;
+            self.on_changed(changed, Some(from), now);
+        }
+    }
+
+    fn ingest(&mut self, batch: &Enclosed, now: Now) -> Changed {
+        match batch.open() {
             Ok(batch) => {
                 self.compare_batch(&batch, now);
                 self.replica.ingest(batch)
@@ -174,10 +190,7 @@ impl Node {
                 let alarm = self.replica.quarantine(batch.incarnation, batch.dot, &reason);
                 Changed { alarms: alarm.into_iter().collect(), ..Changed::default() }
             }
-        };
-        // What came by a session is not asked for again at once: digests tell, and the next session asks.
-        let incomplete = changed.incomplete && pass_on;
-        self.on_changed(Changed { incomplete, ..changed }, Some(from), now);
+        }
     }
 
     /// Asks a random member what it has, and tells all which version is here.

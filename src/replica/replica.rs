@@ -91,7 +91,7 @@ impl Changed {
     }
 
     /// What comes of one more change.
-    pub(super) fn append(&mut self, next: Changed) {
+    pub fn append(&mut self, next: Changed) {
         self.writes.extend(next.writes);
         self.news.extend(next.news);
         self.publish |= next.publish;

@@ -57,7 +57,7 @@ fn a_batch_that_does_not_decode_costs_only_the_zone_its_currency() {
     let from = world.nodes[0].config.gossip;
     for batch in [&bad, &Enclosed::new(&other), &bad] {
         let now = world.now();
-        world.nodes[1].take_in(batch, from, true, now);
+        world.nodes[1].take_in(std::slice::from_ref(batch), from, true, now);
     }
     world.pass(2_000);
     let told = world.reports.iter().filter(|(index, severity, _)| (*index, *severity) == (1, Severity::Error)).count();
