@@ -26,8 +26,7 @@ use crate::decision::DecisionRequest;
 use crate::files::{self, ZoneFiles};
 use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
 use crate::metrics::Metrics;
-use crate::node::{Node, NodeConfig, PersistId, View};
-use crate::replica::Write;
+use crate::node::{Node, NodeConfig, View};
 use crate::serve::{CookieRoots, EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
 use crate::store::{BackupError, BackupHead, Retention, Snapshot, Store, Writer};
 use crate::zone::{Zone, ZoneSet};
@@ -176,9 +175,9 @@ impl Daemon {
             },
         };
         let mut tasks: JoinSet<Ended> = JoinSet::new();
-        let writer = Writer::start(store)?;
+        let writer = Writer::start(store, ports.writes, ports.written)?;
         let (snapshots_in, snapshots) = mpsc::channel(1);
-        tasks.spawn(keep(writer, ports.writes, ports.written, history, snapshots));
+        tasks.spawn(keep(writer, history, snapshots));
         let (names, stop) = ((config.name.clone(), config.cluster.clone()), back.clone());
         tasks.spawn(back_up(names, wanted, snapshots_in, stop));
         tasks.spawn(async move { driver.run().await.map(|()| "the gossip driver").map_err(Into::into) });
@@ -272,26 +271,18 @@ async fn stop_all(
     result
 }
 
-/// Passes the driver's writes to the store's thread and the outcomes back, and questions about the history.
+/// Passes questions to the store's thread, and waits for its end.
 async fn keep(
-    (writer, mut reports): (Writer, mpsc::UnboundedReceiver<crate::store::Report>),
-    mut writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
-    written: mpsc::Sender<(PersistId, Result<(), String>)>,
+    writer: Writer,
     mut history: mpsc::Receiver<admin::HistoryRequest>,
     mut snapshots: mpsc::Receiver<SnapshotReply>,
 ) -> Ended {
     loop {
         tokio::select! {
-            request = writes.recv() => match request {
-                Some((id, writes)) => writer.persist(id.0, writes).await?,
-                None => break,
-            },
-            Some((query, reply)) = history.recv() => writer.history(query, reply).await?,
-            Some(reply) = snapshots.recv() => writer.snapshot(reply).await?,
-            Some(report) = reports.recv() => {
-                // Once the driver has ended nobody waits for outcomes.
-                let _ = written.send((PersistId(report.id), report.result)).await;
-            }
+            () = writer.ended() => break,
+            // A question for which it is too late is answered by nobody, as any other while the daemon stops.
+            Some((query, reply)) = history.recv() => drop(writer.history(query, reply).await),
+            Some(reply) = snapshots.recv() => drop(writer.snapshot(reply).await),
         }
     }
     tokio::task::spawn_blocking(move || writer.close()).await?;

@@ -8,7 +8,7 @@ use std::{fs, io};
 use super::directory::{Ask, RETRY, SETTLE, ZoneFiles};
 use super::held::Cause;
 use super::read::{Reading, Unread, read, still};
-use super::save::{Situation, Step};
+use super::save::{Situation, Step, marker_of};
 use super::{origin, write};
 use crate::account;
 use crate::master::{Diagnostic, Level, Marker};
@@ -71,7 +71,9 @@ impl ZoneFiles {
             }
         };
         let served = self.served(origin);
-        let base = self.bases.get(origin, file.marker());
+        // The version that the person started from is the one that is served: it need not be read from the disk.
+        let is_latest = served.as_deref().is_some_and(|served| file.marker() == marker_of(served));
+        let base = if is_latest { None } else { self.bases.get(origin, file.marker()) };
         let entry = self.entries.get(origin)?;
         let step = Situation {
             file,

@@ -153,6 +153,9 @@ pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<
 /// parsing what is known, such as this node's own writes.
 pub(super) fn still(sources: &[SourceFile], hash: Hash) -> Option<Vec<SourceFile>> {
     let (main, included) = sources.split_first()?;
+    if main.signature.is_some_and(|then| Signature::now(&main.path).is_none_or(|now| now.size != then.size)) {
+        return None;
+    }
     let mut hasher = blake3::Hasher::new();
     let (text, signature) = read_source(&main.path).ok()?;
     hasher.update(&text);

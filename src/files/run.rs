@@ -21,6 +21,10 @@ const RESCAN: Duration = Duration::from_secs(3);
 /// processor busy that has queries to answer.
 const REST: u32 = 50;
 
+/// Between looks at what is published, and at least so many times as long as a look took: while edits come in a stream
+/// nobody needs each of the versions in a file.
+const PUBLISHED_REST: Duration = Duration::from_millis(20);
+
 /// Decisions that may wait.
 const DECISIONS: usize = 16;
 
@@ -70,6 +74,7 @@ struct Inputs {
     watcher: Watcher,
     next_rescan: Instant,
     next_retry: Instant,
+    next_published: Instant,
 }
 
 impl ZoneFiles {
@@ -89,7 +94,8 @@ impl ZoneFiles {
             let thread = tokio::task::spawn_blocking(move || {
                 let now = Instant::now();
                 let (node, watcher) = (Node { commands }, Watcher::start());
-                let inputs = Inputs { node, zones, requests, watcher, next_rescan: now, next_retry: now };
+                let (next_rescan, next_retry, next_published) = (now, now, now);
+                let inputs = Inputs { node, zones, requests, watcher, next_rescan, next_retry, next_published };
                 runtime.block_on(self.run(inputs, stop));
             });
             if let Err(error) = thread.await {
@@ -119,15 +125,18 @@ impl ZoneFiles {
         let due = self.due.values().min().copied();
         let retry = (!self.deferred.is_empty()).then_some(inputs.next_retry);
         let rested = self.resting.values().min().copied();
-        let next =
-            [Some(inputs.next_rescan), due, retry, rested].into_iter().flatten().min().unwrap_or(inputs.next_rescan);
+        let looks = Instant::now() >= inputs.next_published;
+        let published = (!looks).then_some(inputs.next_published);
+        let next = [due, retry, rested, published].into_iter().flatten().fold(inputs.next_rescan, Instant::min);
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
             hint = inputs.watcher.next() => self.take(hint),
-            changed = inputs.zones.changed() => {
+            changed = inputs.zones.changed(), if looks => {
                 changed.map_err(|_| Stopped)?;
+                let began = Instant::now();
                 let published = inputs.zones.borrow_and_update().clone();
                 self.publish(published);
+                inputs.next_published = began + PUBLISHED_REST.max(began.elapsed() * REST);
             }
             Some(request) = inputs.requests.recv() => {
                 let outcome = self.decide(&inputs.node, &request.origin, request.decision).await?;

@@ -16,12 +16,16 @@ use super::{origin, write};
 use crate::master::{Marker, ZoneFile, render};
 use crate::zone::{Name, Zone, ZoneSet};
 
-/// How long writing a file may take for the next edit to be written at once.
-const AT_ONCE: Duration = Duration::from_millis(50);
+/// After a file was written it rests at least so many times as long as that took: a zone that is edited all the time
+/// must not keep a processor busy with its text, which nobody reads that often.
+const REST: u32 = 19;
 
-/// After a file that took longer at least so many times as long: a large zone that is edited all the time must not keep
-/// a processor busy with its text, which nobody reads that often.
-const REST: u32 = 5;
+/// A rest of this is long enough for a person who waits for the file, as long as it is [`LARGE_REST`] times as long as
+/// writing took.
+const LONG_REST: Duration = Duration::from_secs(15);
+
+/// The same for a file that takes seconds to write.
+const LARGE_REST: u32 = 5;
 
 /// Texts by the names of their files.
 pub(super) type Texts = BTreeMap<String, Vec<u8>>;
@@ -76,10 +80,7 @@ impl ZoneFiles {
             if let Some(zone) = self.served(&origin) {
                 self.write_one(&origin, &zone);
             }
-            let took = began.elapsed();
-            if took > AT_ONCE {
-                self.resting.insert(origin, Instant::now() + took * REST);
-            }
+            self.resting.insert(origin, Instant::now() + rest_after(began.elapsed()));
         }
     }
 
@@ -188,6 +189,11 @@ impl ZoneFiles {
         self.hold(origin, path, Cause::Disk(reason.clone()), reason, Vec::new());
         self.unwritten.insert(origin.clone());
     }
+}
+
+/// How long a file is left alone after writing it took so long.
+fn rest_after(took: Duration) -> Duration {
+    (took * REST).min(LONG_REST.max(took * LARGE_REST))
 }
 
 /// Writes the texts, the main file with its marker last. False if one of the files is no longer what it was.

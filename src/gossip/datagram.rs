@@ -54,19 +54,37 @@ impl Datagrams {
                     continue;
                 }
             };
-            let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-            match self.sealer.open(&self.buffer[..len]) {
-                Ok(payload) => {
-                    self.metrics.gossip_datagrams.inc();
-                    return (from, payload);
-                }
-                Err(OpenError::Replayed) => self.metrics.gossip_replayed.inc(),
-                Err(error) => {
-                    self.metrics.gossip_unauthentic.inc();
-                    tracing::debug!(%from, %error, "datagram dropped");
-                }
+            if let Some(datagram) = self.open(len, from) {
+                return datagram;
             }
         }
+    }
+
+    /// The next payload, if it has arrived already.
+    pub(super) fn try_receive(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        loop {
+            let (len, from) = self.socket.try_recv_from(&mut self.buffer[..]).ok()?;
+            if let Some(datagram) = self.open(len, from) {
+                return Some(datagram);
+            }
+        }
+    }
+
+    /// Opens the datagram in the buffer, or counts why it cannot be.
+    fn open(&mut self, len: usize, from: SocketAddr) -> Option<(SocketAddr, Vec<u8>)> {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        match self.sealer.open(&self.buffer[..len]) {
+            Ok(payload) => {
+                self.metrics.gossip_datagrams.inc();
+                return Some((from, payload));
+            }
+            Err(OpenError::Replayed) => self.metrics.gossip_replayed.inc(),
+            Err(error) => {
+                self.metrics.gossip_unauthentic.inc();
+                tracing::debug!(%from, %error, "datagram dropped");
+            }
+        }
+        None
     }
 }
 

@@ -37,6 +37,9 @@ const MAX_WAITING_WRITES: usize = 64;
 /// How many sets of writes may wait in the driver before it stops taking what peers have to say over streams.
 const MAX_BACKLOG: usize = 1024;
 
+/// How many things that have happened already are taken in before the loop waits again, which is when deadlines are seen.
+const AT_ONCE: usize = 64;
+
 /// How often the view is copied out at most. People do not see more, and a view of a large node costs.
 const VIEW_PERIOD: Duration = Duration::from_millis(50);
 /// How many times as long as a copy takes passes at least until the next: with thousands of zones copies take long, and
@@ -269,8 +272,15 @@ impl<C: Core> Driver<C> {
     /// Runs until the daemon stops, then says good-bye and waits for the writes under way.
     pub async fn run(mut self) -> Result<(), DriverError> {
         self.feed(Event::Tick)?;
+        let mut in_a_row = 0;
         loop {
-            match self.wake().await {
+            let ready = if in_a_row < AT_ONCE { self.ready() } else { None };
+            in_a_row = if ready.is_some() { in_a_row + 1 } else { 0 };
+            let wake = match ready {
+                Some(wake) => wake,
+                None => self.wake().await,
+            };
+            match wake {
                 Wake::Event(event) => self.feed(event)?,
                 Wake::Inbound(request) => self.take_request(request)?,
                 Wake::Command((command, outcome)) => {
@@ -298,12 +308,30 @@ impl<C: Core> Driver<C> {
         }
     }
 
+    /// What has happened already of the things that come in numbers: to wait for each of them as for something new costs
+    /// more than many of them do.
+    fn ready(&mut self) -> Option<Wake> {
+        if let Ok((id, result)) = self.written.try_recv() {
+            self.unwritten = self.unwritten.saturating_sub(1);
+            return Some(Wake::Event(Event::Persisted { id, result }));
+        }
+        if let Some((from, payload)) = self.datagrams.try_receive() {
+            return Some(Wake::Event(Event::Datagram { from, payload }));
+        }
+        let command = if self.takes_commands() { self.commands.try_recv().ok() } else { None };
+        command.map(Wake::Command)
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.ending.is_none() && self.tickets.len() < MAX_COMMANDS && self.backlog.is_empty()
+    }
+
     /// Waits for the next thing to happen. Every branch can be dropped without losing anything.
     async fn wake(&mut self) -> Wake {
         let (ending, clock) = (self.ending, self.clock);
         let tick = self.core.next_deadline().map(|mono| clock.instant(mono));
         let view = self.view_old.then_some(self.next_view);
-        let takes_commands = ending.is_none() && self.tickets.len() < MAX_COMMANDS && self.backlog.is_empty();
+        let takes_commands = self.takes_commands();
         let keeps_up = self.backlog.len() < MAX_BACKLOG;
         tokio::select! {
             () = self.shutdown.cancelled(), if ending.is_none() => Wake::Stop,

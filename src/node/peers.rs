@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::replica::{Digest, IncarnationId, Summary, VersionHash};
+use crate::replica::{ActorId, Digest, IncarnationId, Summary, VersionHash};
 
 /// One member's zones as it last told them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Peer {
     /// Its digest over all zones.
     pub(super) root: Option<Digest>,
+    /// As whom it makes its edits.
+    pub(super) actor: Option<ActorId>,
     /// Whether it has synced with the cluster or started it.
     pub(super) initialised: bool,
     /// Its version and digest of each zone, when it was last asked.

@@ -132,10 +132,8 @@ impl Node {
             let told = match given {
                 Pulled::Gone => Vec::new(),
                 Pulled::Batches { batches, points } => {
-                    for batch in batches {
-                        let next = self.ingest(&batch, now);
-                        changed.append(next);
-                    }
+                    let next = self.ingest(&batches, now);
+                    changed.append(next);
                     points
                 }
                 Pulled::State { transfer, chunks, first, points } => {

@@ -18,7 +18,8 @@ use crate::zone::{Name, served_serial};
 const PUSH_TO_ALL: usize = 8;
 /// To how many random members an author pushes in a larger cluster.
 const PUSH_FANOUT: usize = 6;
-/// To how many random members a receiver passes on what was new to it.
+/// To how many random members a receiver passes on what was new to it. In a small cluster it does not pass on what it has
+/// from the author, who pushes to all: whoever misses that hears by the digests, milliseconds later, that there is news.
 const PASS_ON_FANOUT: usize = 2;
 /// How many members are told at once which version is held here.
 const TELL_FANOUT: usize = 32;
@@ -78,12 +79,17 @@ impl Node {
     }
 
     /// Sends new batches to members: to all of a small cluster by their author, to a few random ones otherwise.
-    fn push(&mut self, news: Vec<Arc<Batch>>, from: Option<SocketAddr>) {
+    fn push(&mut self, mut news: Vec<Arc<Batch>>, from: Option<SocketAddr>) {
+        let alive: Vec<SocketAddr> =
+            self.membership.alive().map(|member| member.addr).filter(|addr| Some(*addr) != from).collect();
+        if alive.len() < PUSH_TO_ALL
+            && let Some(author) = from.and_then(|from| self.peers.get(from)?.actor)
+        {
+            news.retain(|batch| batch.dot.actor != author);
+        }
         if news.is_empty() {
             return;
         }
-        let alive: Vec<SocketAddr> =
-            self.membership.alive().map(|member| member.addr).filter(|addr| Some(*addr) != from).collect();
         let fanout = match from {
             Some(_) => PASS_ON_FANOUT,
             None if alive.len() <= PUSH_TO_ALL => alive.len(),
@@ -145,10 +151,11 @@ impl Node {
             return;
         }
         self.peers.note(from, gossip.root, gossip.initialised);
+        self.peers.entry(from).actor = gossip.actor;
         self.compare_actor(gossip.actor, now);
         if self.bootstrap.is_done() {
-            for batch in gossip.batches {
-                let changed = self.ingest(&batch, now);
+            if !gossip.batches.is_empty() {
+                let changed = self.ingest(&gossip.batches, now);
                 self.on_changed(changed, Some(from), now);
             }
             for (incarnation, serial, version) in gossip.points {
@@ -164,8 +171,17 @@ impl Node {
         }
     }
 
-    /// Applies a batch that a member sent, or keeps it out for good if it is not fit to be applied.
-    pub(super) fn ingest(&mut self, batch: &Enclosed, now: Now) -> Changed {
+    /// Applies batches that a member sent, as one change, or keeps out for good what is not fit to be applied.
+    pub(super) fn ingest(&mut self, batches: &[Enclosed], now: Now) -> Changed {
+        let mut changed = Changed::default();
+        for batch in batches {
+            let next = self.ingest_one(batch, now);
+            changed.append(next);
+        }
+        changed
+    }
+
+    fn ingest_one(&mut self, batch: &Enclosed, now: Now) -> Changed {
         match batch.open() {
             Ok(batch) => {
                 self.compare_batch(&batch, now);

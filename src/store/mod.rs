@@ -11,6 +11,7 @@ mod error;
 mod history;
 mod home;
 mod load;
+mod pace;
 mod rows;
 mod writer;
 
@@ -21,4 +22,4 @@ pub use backup::{Backup, BackupError, BackupHead, BackupZone, Snapshot};
 pub use database::{FORMAT, Store};
 pub use error::StoreError;
 pub use history::Retention;
-pub use writer::{Report, Writer};
+pub use writer::{Report, Request, StoreGone, Writer};

@@ -33,10 +33,11 @@ impl Zone {
         &'z self,
         newer: &'z Zone,
     ) -> impl Iterator<Item = (Option<Node<'z>>, Option<Node<'z>>)> {
-        let olds = self.iter().map(|old| (old, newer.get(old.owner())));
-        let changed = olds.filter(|(old, new)| new.is_none_or(|new| !new.serves_same(*old)));
-        let come = newer.iter().filter(|new| self.get(new.owner()).is_none());
-        changed.map(|(old, new)| (Some(old), new)).chain(come.map(|new| (None, Some(new))))
+        self.unshared_pairs(newer).filter(|pair| match *pair {
+            (Some(old), Some(new)) => !new.serves_same(old),
+            (None, None) => false,
+            _ => true,
+        })
     }
 
     fn differing_in_order<'z>(&'z self, newer: &'z Zone) -> Vec<(Option<Node<'z>>, Option<Node<'z>>)> {

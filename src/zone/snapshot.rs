@@ -211,6 +211,15 @@ impl Zone {
         self.table.iter().filter(|entry| entry.exists()).map(node)
     }
 
+    /// Each name's nodes here and in another version, without those names of which both versions share the memory.
+    pub(super) fn unshared_pairs<'z>(
+        &'z self,
+        other: &'z Zone,
+    ) -> impl Iterator<Item = (Option<Node<'z>>, Option<Node<'z>>)> {
+        let existing = |entry: Option<&'z Entry>| entry.filter(|entry| entry.exists()).map(node);
+        self.table.unshared_pairs(&other.table).map(move |(ours, theirs)| (existing(ours), existing(theirs)))
+    }
+
     /// Every node in canonical order, the apex first.
     pub fn sorted(&self) -> Vec<Node<'_>> {
         let (mut keys, mut nodes) = (Vec::with_capacity(self.bytes), Vec::with_capacity(self.names));
@@ -396,8 +405,7 @@ fn parent_of(owner: &[u8]) -> Option<&[u8]> {
 /// Zones are compared by what they serve.
 impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
-        let same = |node: Node<'_>| other.get(node.owner()).is_some_and(|theirs| theirs.serves_same(node));
-        self.origin == other.origin && self.names == other.names && self.iter().all(same)
+        self.origin == other.origin && self.names == other.names && self.differing(other).next().is_none()
     }
 }
 

@@ -31,6 +31,10 @@ impl Entry {
         Entry { hash: hash(block.owner()), children, block }
     }
 
+    fn is_of_name_of(&self, other: &Entry) -> bool {
+        self.hash == other.hash && self.block.owner() == other.block.owner()
+    }
+
     /// Whether the name exists: it has RRsets, or names below it.
     pub(super) fn exists(&self) -> bool {
         self.children > 0 || self.block.rrset_count() > 0
@@ -171,6 +175,32 @@ impl Table {
         self.groups.iter().flat_map(|group| group.iter()).flat_map(|shard| shard.slice.iter())
     }
 
+    /// Every entry of either table with that of the same name in the other, but for those that both tables have from one
+    /// they were copied from. Both are walked as they lie in memory.
+    pub(super) fn unshared_pairs<'t>(
+        &'t self,
+        other: &'t Table,
+    ) -> impl Iterator<Item = (Option<&'t Entry>, Option<&'t Entry>)> {
+        let mask = self.mask.min(other.mask);
+        let indices = (0..=mask).filter(move |&index| !self.shares_shard(other, index));
+        indices.flat_map(move |index| {
+            let (ours, theirs) = (move || self.residue(index, mask), move || other.residue(index, mask));
+            let met = ours().map(move |our| (Some(our), theirs().find(|their| their.is_of_name_of(our))));
+            let come = theirs().filter(move |their| !ours().any(|our| our.is_of_name_of(their)));
+            met.chain(come.map(|their| (None, Some(their))))
+        })
+    }
+
+    fn shares_shard(&self, other: &Table, index: u32) -> bool {
+        let shard = |table: &Table| table.shard(index as usize).as_ptr();
+        self.mask == other.mask && shard(self) == shard(other)
+    }
+
+    /// The entries that would be in this shard if there were only so many shards.
+    fn residue(&self, index: u32, mask: u32) -> impl Iterator<Item = &Entry> {
+        (index as usize..self.shard_count()).step_by(mask as usize + 1).flat_map(|shard| self.shard(shard))
+    }
+
     fn shard_mut(&mut self, hash: u32) -> &mut Shard {
         let index = (hash & self.mask) as usize;
         &mut Arc::make_mut(&mut self.groups[index / GROUP])[index % GROUP]
@@ -228,10 +258,27 @@ mod tests {
         table.iter().map(|entry| (entry.block.owner().to_vec(), entry.children)).collect()
     }
 
+    type Pair<'t> = (Option<&'t Entry>, Option<&'t Entry>);
+
+    fn pairs_by_lookup<'t>(one: &'t Table, two: &'t Table) -> impl Iterator<Item = Pair<'t>> {
+        let come = two.iter().filter(|entry| one.get(entry.block.owner()).is_none());
+        let met = one.iter().map(|entry| (Some(entry), two.get(entry.block.owner())));
+        met.chain(come.map(|entry| (None, Some(entry))))
+    }
+
+    /// The pairs that are not the same on both sides, by name.
+    fn differing<'t>(pairs: impl Iterator<Item = Pair<'t>>) -> BTreeMap<Vec<u8>, (Option<u32>, Option<u32>)> {
+        let children = |entry: Option<&Entry>| entry.map(|entry| entry.children);
+        let named =
+            pairs.filter_map(|(one, two)| Some((one.or(two)?.block.owner().to_vec(), (children(one), children(two)))));
+        named.filter(|(_, (one, two))| one != two).collect()
+    }
+
     proptest! {
         #[test]
         fn it_behaves_as_a_map_and_copies_keep_what_they_had(
             first in proptest::collection::btree_set(0..900u16, 0..700),
+            second in proptest::collection::btree_set(0..900u16, 0..60),
             steps in proptest::collection::vec((0..900u16, any::<bool>(), 0..9u32), 0..900),
         ) {
             let mut table = Table::from_entries(first.iter().map(|&n| entry(n, 0)).collect());
@@ -256,6 +303,10 @@ mod tests {
             }
             prop_assert_eq!(content(&table), model);
             prop_assert_eq!(content(&copy), copied);
+            let other = Table::from_entries(second.iter().map(|&n| entry(n, 0)).collect());
+            for (one, two) in [(&table, &copy), (&copy, &table), (&table, &other), (&other, &table)] {
+                prop_assert_eq!(differing(one.unshared_pairs(two)), differing(pairs_by_lookup(one, two)));
+            }
         }
     }
 }

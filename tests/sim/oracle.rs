@@ -222,14 +222,15 @@ impl Oracle {
     }
 
     /// Whether all serials were told of that the secondary saw with two contents. Of two lives of a name it is told by
-    /// both being listed, as a conflict. What a deleted life was nobody compares, nor what went with the only disk.
+    /// both being listed, as a conflict. What a deleted life was nobody compares, nor what went with the only disk, nor what
+    /// a machine served whose disk was put back and which then used the same numbers again.
     pub(crate) fn check_untold(&mut self, replica: &Replica) {
         for seen in self.secondary.untold() {
             let [(first, _), (second, _)] = &seen.contents;
             let is_conflict = first != second && replica.catalog().of(&seen.origin).count() > 1;
             let is_gone = |(life, version): &(IncarnationId, VersionVector)| {
                 let held = replica.get(*life).map(|zone| zone.state().version());
-                self.ledger.has_ended(*life) || held.is_none_or(|held| !held.includes(version))
+                self.ledger.has_ended(*life) || self.ledger.is_disputed(*life) || held.is_none_or(|held| !held.includes(version))
             };
             if !is_conflict && !seen.contents.iter().any(is_gone) {
                 let (origin, serial) = (&seen.origin, seen.serial);

@@ -57,7 +57,7 @@ fn a_batch_that_does_not_decode_costs_only_the_zone_its_currency() {
     let from = world.nodes[0].config.gossip;
     for batch in [&bad, &Enclosed::new(&other), &bad] {
         let now = world.now();
-        let changed = world.nodes[1].ingest(batch, now);
+        let changed = world.nodes[1].ingest(std::slice::from_ref(batch), now);
         world.nodes[1].on_changed(changed, Some(from), now);
     }
     world.pass(2_000);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::store::database::Opener;
@@ -132,24 +133,26 @@ fn the_writer_refuses_what_does_not_fit_and_nothing_else() {
     let (directory, store, disk) = small_disk();
     disk.free_blocks.store(SCARCE, Ordering::SeqCst);
     let other = IncarnationId([8; 16]);
-    let (writer, mut reports) = Writer::start(store).expect("a thread");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let (first, second) = runtime.block_on(async {
-        let mut ask = async |requests: Vec<(u64, Write)>| {
-            let count = requests.len();
-            for (id, write) in requests {
-                writer.persist(id, vec![write]).await.expect("the store serves");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let (writer, first, second) = runtime.block_on(async {
+        let (requests, waiting) = mpsc::channel::<Request<u64>>(8);
+        let (sender, mut reports) = mpsc::channel(8);
+        let writer = Writer::start(store, waiting, sender).expect("a thread");
+        let mut ask = async |wanted: Vec<(u64, Write)>| {
+            let count = wanted.len();
+            for (id, write) in wanted {
+                requests.send((id, vec![write])).await.expect("the store serves");
             }
             let mut results = Vec::new();
             while results.len() < count {
-                let report = reports.recv().await.expect("a report");
-                results.push((report.id, report.result.is_ok()));
+                let (id, result) = reports.recv().await.expect("a report");
+                results.push((id, result.is_ok()));
             }
             results
         };
         let first = ask(vec![(1, large(0)), (2, journal(ZONE, 1)), (3, journal(other, 0))]).await;
         disk.free_blocks.store(usize::MAX / 2, Ordering::SeqCst);
-        (first, ask(vec![(4, large(0)), (5, journal(ZONE, 1))]).await)
+        (writer, first, ask(vec![(4, large(0)), (5, journal(ZONE, 1))]).await)
     });
     assert_eq!(first, [(1, false), (2, true), (3, true)]);
     assert_eq!(second, [(4, true), (5, true)]);
