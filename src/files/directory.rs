@@ -21,6 +21,10 @@ use crate::zone::{Name, Zone, ZoneSet};
 /// After a file was closed or renamed: for the other steps of an editor's save to follow.
 pub(super) const QUIET: Duration = Duration::from_millis(20);
 
+/// After a file that is a zone's only one was renamed to its place, which is the last step of a save: for others that a
+/// tool renames with it.
+pub(super) const PLACED: Duration = Duration::from_millis(5);
+
 /// After a write to a file that is still open: for its writer to go on. A program that prints a zone line by line may
 /// think for seconds in between, and half a zone must not pass for a whole one; closing the file ends the wait.
 pub(super) const UNDERWAY: Duration = Duration::from_secs(5);
@@ -264,7 +268,8 @@ impl ZoneFiles {
                 continue;
             }
             match kind {
-                Kind::Done => self.due.insert(origin.clone(), now + QUIET),
+                Kind::Placed if entry.sources.len() < 2 => self.due.insert(origin.clone(), now + PLACED),
+                Kind::Done | Kind::Placed => self.due.insert(origin.clone(), now + QUIET),
                 Kind::Underway => self.due.insert(origin.clone(), now + UNDERWAY),
                 Kind::Attributes => Some(*self.due.entry(origin.clone()).or_insert(now + QUIET)),
             };

@@ -24,7 +24,10 @@ impl ZoneFiles {
             self.found_again(origin);
             return None;
         }
-        match read(&path, origin) {
+        let began = Instant::now();
+        let reading = read(&path, origin);
+        tracing::debug!(zone = %origin, took_ms = began.elapsed().as_millis(), "a zone file was read");
+        match reading {
             Err(Unread::Missing) => self.missing(origin),
             Err(Unread::Moving) => self.look_again(origin, SETTLE),
             Err(Unread::Failed(error)) => self.hold_unreadable(origin, &path, &error),
@@ -114,6 +117,8 @@ impl ZoneFiles {
         self.doubted.remove(origin);
         self.held.release(origin);
         self.outdated.insert(origin.clone());
+        // Who saved a file wants to see the serial in it, and may save again on top of that.
+        self.resting.remove(origin);
     }
 
     /// Keeps a base. Without one a later save is compared with the zone as it is served then.

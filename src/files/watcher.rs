@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
@@ -26,8 +26,10 @@ pub(super) enum Hint {
 /// What happened to a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// It is as somebody wanted it: closed after writing, renamed, removed.
+    /// It is as somebody wanted it: closed after writing, renamed to something else, removed.
     Done,
+    /// Something else was renamed to it, so its text is there in one piece.
+    Placed,
     /// Somebody is writing to it.
     Underway,
     /// Its mode, owner or times are others, as when a tool finishes its work on a file. Says nothing of its text.
@@ -126,6 +128,7 @@ fn hints_of(event: notify::Result<Event>) -> Vec<Hint> {
     }
     let kind = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) => Kind::Done,
+        EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => Kind::Placed,
         EventKind::Modify(ModifyKind::Name(_)) => Kind::Done,
         EventKind::Modify(ModifyKind::Metadata(_)) => Kind::Attributes,
         EventKind::Create(_) | EventKind::Modify(_) => Kind::Underway,

@@ -85,6 +85,7 @@ pub struct Node {
     pub(super) confirmations: Confirmations,
     pub(super) durability: Durability,
     pub(super) telling: bool,
+    pub(super) stream: super::replicate::Stream,
     pub(super) alarms: super::alarms::Alarms,
     /// Parts of states whose transfer was cut.
     pub(super) partials: super::transfers::Partials,
@@ -128,6 +129,7 @@ impl Node {
             confirmations: Confirmations::default(),
             durability: Durability::default(),
             telling: false,
+            stream: Default::default(),
             alarms: Default::default(),
             partials: Default::default(),
             points: Vec::new(),

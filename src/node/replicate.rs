@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::seq::IndexedRandom;
 
@@ -18,14 +19,16 @@ use crate::zone::{Name, served_serial};
 const PUSH_TO_ALL: usize = 8;
 /// To how many random members an author pushes in a larger cluster.
 const PUSH_FANOUT: usize = 6;
-/// To how many random members a receiver passes on what was new to it. In a small cluster it does not pass on what it has
-/// from the author, who pushes to all: whoever misses that hears by the digests, milliseconds later, that there is news.
+/// To how many random members a receiver passes on what was new to it.
 const PASS_ON_FANOUT: usize = 2;
+/// Edits that come within this time of each other are a stream. Who misses one of a stream sees that it does from the next
+/// one, which builds on it: so in a small cluster nobody passes on what the author itself pushes to all.
+const STREAM: Duration = Duration::from_millis(20);
 /// How many members are told at once which version is held here.
 const TELL_FANOUT: usize = 32;
 /// For how long a peer that was just asked is not asked again merely because its digest differs: while edits come in,
 /// digests differ all the time.
-const ASK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The most bytes of batches in one response; a peer that lacks more is sent the state, which comes in chunks. In memory
 /// a batch takes several times its encoded size, and decoding stops at [`codec::MAX_DECODED`].
@@ -36,6 +39,20 @@ const ENOUGH_BYTES: usize = 1 << 20;
 const MAX_POINTS: usize = 24;
 
 type Point = (IncarnationId, u64, VersionHash);
+
+/// Whether edits of others come in a stream.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    last: Option<Duration>,
+    flows: bool,
+}
+
+impl Stream {
+    fn note(&mut self, now: Duration) {
+        self.flows = self.last.is_some_and(|last| now < last + STREAM);
+        self.last = Some(now);
+    }
+}
 
 impl Node {
     /// Carries out what a change to the replica asks for. `from` is the member that it came from.
@@ -82,7 +99,8 @@ impl Node {
     fn push(&mut self, mut news: Vec<Arc<Batch>>, from: Option<SocketAddr>) {
         let alive: Vec<SocketAddr> =
             self.membership.alive().map(|member| member.addr).filter(|addr| Some(*addr) != from).collect();
-        if alive.len() < PUSH_TO_ALL
+        if self.stream.flows
+            && alive.len() < PUSH_TO_ALL
             && let Some(author) = from.and_then(|from| self.peers.get(from)?.actor)
         {
             news.retain(|batch| batch.dot.actor != author);
@@ -156,6 +174,9 @@ impl Node {
         if self.bootstrap.is_done() {
             if !gossip.batches.is_empty() {
                 let changed = self.ingest(&gossip.batches, now);
+                if !changed.news.is_empty() {
+                    self.stream.note(now.mono);
+                }
                 self.on_changed(changed, Some(from), now);
             }
             for (incarnation, serial, version) in gossip.points {

@@ -246,7 +246,7 @@ impl<'z> Node<'z> {
 
     /// Whether another node of the name has the same RRsets.
     pub(super) fn serves_same(self, other: Node<'_>) -> bool {
-        self.block.is_same(other.block) || self.rrsets().eq(other.rrsets())
+        self.block == other.block || self.rrsets().eq(other.rrsets())
     }
 
     /// Whether it has this record.

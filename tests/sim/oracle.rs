@@ -230,7 +230,9 @@ impl Oracle {
             let is_conflict = first != second && replica.catalog().of(&seen.origin).count() > 1;
             let is_gone = |(life, version): &(IncarnationId, VersionVector)| {
                 let held = replica.get(*life).map(|zone| zone.state().version());
-                self.ledger.has_ended(*life) || self.ledger.is_disputed(*life) || held.is_none_or(|held| !held.includes(version))
+                self.ledger.has_ended(*life)
+                    || self.ledger.is_disputed(*life)
+                    || held.is_none_or(|held| !held.includes(version))
             };
             if !is_conflict && !seen.contents.iter().any(is_gone) {
                 let (origin, serial) = (&seen.origin, seen.serial);
