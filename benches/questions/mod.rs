@@ -58,10 +58,16 @@ pub(crate) fn query(name: &str) -> Vec<u8> {
     query
 }
 
+/// What goes before the kind of a question that is to be answered with minimal responses.
+pub(crate) const MINIMAL: &str = "minimal ";
+
 /// Answers a question so many times.
 pub(crate) fn ask(zones: &ZoneSet, kind: &str, count: u64) {
+    let minimal = kind.strip_prefix(MINIMAL);
+    let kind = minimal.unwrap_or(kind);
     let (_, name) = QUESTIONS.into_iter().find(|(name, _)| *name == kind).expect("a kind of question");
-    let (query, server, mut response) = (query(name), Server::default(), Vec::new());
+    let server = Server { minimal_responses: minimal.is_some(), ..Server::default() };
+    let (query, mut response) = (query(name), Vec::new());
     let context = Context::new(&server, Transport::Udp, IpAddr::V4(Ipv4Addr::LOCALHOST));
     for _ in 0..count {
         let outcome = answer(zones, &query, &context, &mut response);

@@ -3,6 +3,7 @@
 use super::lookup::{self, Found};
 use super::message::{Full, Message, Placed, Section, Source};
 use super::name_buf::{NameBuf, is_at_or_below};
+use crate::zone::rdata::is_compressible;
 use crate::zone::{Node, RecordType, Zone, wire_name_len};
 
 /// What is looked up for most names.
@@ -10,7 +11,10 @@ const ADDRESSES: &[RecordType] = &[RecordType::A, RecordType::AAAA];
 
 /// Adds to a finished answer what its RRsets point to, as long as there is room. Nobody needs it to understand the
 /// answer, so nothing tells when some is left out (RFC 2181 §9).
-pub(super) fn add(message: &mut Message<'_, '_>) {
+pub(super) fn add<'z: 'q, 'q>(message: &mut Message<'z, 'q>) {
+    if message.is_minimal() && !message.has_authority() {
+        return;
+    }
     let mut index = 0;
     while index < message.placed_count() {
         let placed = message.placed(index);
@@ -18,31 +22,51 @@ pub(super) fn add(message: &mut Message<'_, '_>) {
         let points_on = placed.section != Section::Additional || placed.rrset.rtype == RecordType::SRV;
         // The name servers of a referral are all that a minimal response adds addresses of.
         if points_on && (!message.is_minimal() || placed.section == Section::Authority) {
-            for rdata in placed.rrset.rdatas() {
-                if add_pointed(message, placed, rdata).is_err() {
-                    return;
-                }
+            if add_all_pointed(message, placed).is_err() {
+                return;
             }
         }
         index += 1;
     }
 }
 
-/// Adds what one record points to.
-fn add_pointed<'z>(message: &mut Message<'z, '_>, placed: Placed<'z>, rdata: &[u8]) -> Result<(), Full> {
-    let Some((name, rtypes)) = pointer(placed.rrset.rtype, rdata) else { return Ok(()) };
+/// Adds what the records of an RRset point to.
+fn add_all_pointed<'z: 'q, 'q>(message: &mut Message<'z, 'q>, placed: Placed<'z>) -> Result<(), Full> {
+    let mut record = placed.start();
+    for rdata in message.in_order(placed.rrset) {
+        let place = message.rdata_of(record);
+        add_pointed(message, placed, rdata, place)?;
+        record = place.map_or(record, |place| message.after_rdata(place));
+    }
+    Ok(())
+}
+
+/// Adds what one record points to, whose data stands at `place` of the message.
+fn add_pointed<'z: 'q, 'q>(
+    message: &mut Message<'z, 'q>,
+    placed: Placed<'z>,
+    rdata: &'z [u8],
+    place: Option<u16>,
+) -> Result<(), Full> {
+    let rtype = placed.rrset.rtype;
+    let Some((at, name, rtypes)) = pointer(rtype, rdata) else { return Ok(()) };
     // A service binding to the root means its own owner, an alias to it that there is none (RFC 9460 §2.5).
-    let owner = name == [0] && matches!(placed.rrset.rtype, RecordType::SVCB | RecordType::HTTPS);
+    let owner = name == [0] && matches!(rtype, RecordType::SVCB | RecordType::HTTPS);
     if owner && rdata.starts_with(&[0, 0]) {
         return Ok(());
     }
-    let name = if owner { message.owner_of(placed) } else { NameBuf::new(name) };
-    add_rrsets(message, placed.zone, &name, rtypes, placed.rrset.rtype == RecordType::NS)
+    // Only what may be compressed itself is pointed to: nobody else looks for names in rdata.
+    let place = place.filter(|_| is_compressible(rtype)).and_then(|place| place.checked_add(at as u16));
+    let name = if owner { message.owner_of(placed) } else { NameBuf::new(name, place) };
+    add_rrsets(message, placed.zone, &name, rtypes, rtype == RecordType::NS)
 }
 
 /// Adds the addresses that a referral cannot do without: those of name servers at or below the cut itself (RFC 9471 §3.1).
 /// Without room for them the response is truncated. [`add`] looks after the others.
-pub(super) fn add_glue(message: &mut Message<'_, '_>) -> Result<(), Full> {
+pub(super) fn add_glue<'z: 'q, 'q>(message: &mut Message<'z, 'q>) -> Result<(), Full> {
+    if !message.has_authority() {
+        return Ok(());
+    }
     for index in 0..message.placed_count() {
         let placed = message.placed(index);
         if placed.section != Section::Authority || placed.rrset.rtype != RecordType::NS {
@@ -52,11 +76,14 @@ pub(super) fn add_glue(message: &mut Message<'_, '_>) -> Result<(), Full> {
         if cut.lower() == placed.zone.origin().as_wire() {
             continue;
         }
-        for rdata in placed.rrset.rdatas() {
-            let name = NameBuf::new(rdata);
+        let mut record = placed.start();
+        for rdata in message.in_order(placed.rrset) {
+            let place = message.rdata_of(record);
+            let name = NameBuf::new(rdata, place);
             if is_at_or_below(name.lower(), cut.lower()) {
                 add_rrsets(message, placed.zone, &name, ADDRESSES, true)?;
             }
+            record = place.map_or(record, |place| message.after_rdata(place));
         }
     }
     Ok(())
@@ -66,31 +93,31 @@ pub(super) fn add_glue(message: &mut Message<'_, '_>) -> Result<(), Full> {
 fn add_rrsets<'z>(
     message: &mut Message<'z, '_>,
     zone: &'z Zone,
-    name: &NameBuf,
+    name: &NameBuf<'_>,
     rtypes: &[RecordType],
     glue: bool,
 ) -> Result<(), Full> {
-    let Some(node) = node_of(zone, name.lower(), glue) else { return Ok(()) };
+    let Some(node) = node_of(zone, name, glue) else { return Ok(()) };
     for rrset in rtypes.iter().filter_map(|&rtype| node.get(rtype)) {
-        message.push(Section::Additional, name.written(), Source::new(zone, node, rrset))?;
+        message.push(Section::Additional, name.owner(), Source::new(zone, node, rrset))?;
     }
     Ok(())
 }
 
 /// The node that a name in an rdata stands for, if it lies in the zone.
-fn node_of<'z>(zone: &'z Zone, name: &[u8], glue: bool) -> Option<Node<'z>> {
-    if !is_at_or_below(name, zone.origin().as_wire()) {
+fn node_of<'z>(zone: &'z Zone, name: &NameBuf<'_>, glue: bool) -> Option<Node<'z>> {
+    if !is_at_or_below(name.lower(), zone.origin().as_wire()) {
         return None;
     }
     match lookup::find(zone, name, RecordType::A) {
         Found::Exact(node) | Found::Wildcard { node, .. } => Some(node),
-        Found::Delegation { cut, .. } if glue => lookup::find_glue(zone, name, cut),
+        Found::Delegation { cut, .. } if glue => lookup::find_glue(zone, name.lower(), cut),
         _ => None,
     }
 }
 
-/// The name that a record points to and what the additional section should hold of it.
-fn pointer(rtype: RecordType, rdata: &[u8]) -> Option<(&[u8], &'static [RecordType])> {
+/// Where in its data a record points to a name, which, and what the additional section should hold of it.
+fn pointer(rtype: RecordType, rdata: &[u8]) -> Option<(usize, &[u8], &'static [RecordType])> {
     use RecordType as T;
     let (at, wanted): (usize, &'static [RecordType]) = match rtype {
         T::NS | T::MB | T::MD | T::MF => (0, ADDRESSES),
@@ -104,7 +131,7 @@ fn pointer(rtype: RecordType, rdata: &[u8]) -> Option<(&[u8], &'static [RecordTy
     };
     let name = rdata.get(at..)?;
     let name = &name[..wire_name_len(name).ok()?];
-    Some((name, wanted))
+    Some((at, name, wanted))
 }
 
 /// Where the replacement of a NAPTR stands and what its flags say that it leads to (RFC 3403 §4.1, RFC 3958 §2.2).

@@ -3,6 +3,7 @@
 use super::edns::ExtendedError;
 use super::interface::Server;
 use super::message::{Message, Section};
+use super::name_buf::Owner;
 use super::query::Question;
 use super::rcode::Rcode;
 use crate::zone::{Class, RecordType};
@@ -33,7 +34,7 @@ pub(super) fn respond(server: &Server, question: Question<'_>, message: &mut Mes
     message.set_class(Class::CH);
     // One's own name is not to be kept by caches: TTL 0.
     let record = (RecordType::TXT, 0, &rdata[..=text.len()]);
-    if message.push_records(Section::Answer, question.name, [record]).is_err() {
+    if message.push_records(Section::Answer, Owner::of_question(question.name), [record]).is_err() {
         message.set_truncated();
     }
 }

@@ -1,11 +1,19 @@
 //! Name compression (RFC 1035 §4.1.4) with a table of fixed size: no allocation, and never a search through the message.
 
-/// Places for remembered names; a message of ordinary size holds far fewer. What finds no place is not compressed to.
-const SLOTS: usize = 512;
+use smallvec::SmallVec;
+
+use crate::zone::{Labels, NameHash, label_at};
+
+/// Places for remembered names in a message of ordinary size, which holds far fewer, and in a large one. What finds no
+/// place is not compressed to.
+const SLOTS: usize = 128;
+const MANY_SLOTS: usize = 512;
+/// From how many bytes on a message may be a large one.
+const LARGE: usize = 4096;
 /// How many places a name may take, counted from the one that its hash gives.
 const PROBES: usize = 4;
 /// Pointers have fourteen bits.
-const MAX_OFFSET: usize = 0x3fff;
+const MAX_OFFSET: u16 = 0x3fff;
 /// The two high bits that make a pointer.
 const POINTER: u16 = 0xc000;
 
@@ -20,54 +28,177 @@ pub(super) enum Case {
 
 /// Where each name and each of its suffixes stands in the message so far, by hash.
 #[derive(Default)]
-pub(super) struct Compression {
-    /// Made when the first name is written: most short answers write none.
-    slots: Option<[u16; SLOTS]>,
+pub(super) struct Compression<'q> {
+    /// Empty until the first name is written: most short answers write none. No name stands at 0.
+    slots: SmallVec<[u16; MANY_SLOTS]>,
+    /// The part of the question's name that most names of a response end with.
+    common: Option<Common<'q>>,
+    /// Whether the table has the suffixes of that part too: what ends with it needs none of them.
+    has_common: bool,
 }
 
-impl Compression {
+/// A suffix of the question's name.
+#[derive(Clone, Copy)]
+struct Common<'q> {
+    wire: &'q [u8],
+    hash: NameHash,
+    offset: u16,
+}
+
+/// A suffix of a name on its way into the message.
+#[derive(Clone, Copy)]
+struct Suffix {
+    /// Where it starts in the name.
+    start: usize,
+    hash: NameHash,
+    /// Where it stands in the message; 0 is the root, which is not pointed to.
+    offset: u16,
+}
+
+impl<'q> Compression<'q> {
     /// Whether nothing is remembered yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_none()
+        self.slots.is_empty()
     }
 
-    /// Remembers the uncompressed name that stands at `offset`.
-    pub(super) fn remember(&mut self, message: &[u8], offset: usize, name: &[u8]) {
-        let slots = self.slots.get_or_insert([0; SLOTS]);
-        let mut hash = 0;
-        for start in Labels::of(name).rev() {
-            hash = extend_hash(hash, label_at(name, start));
-            if find(slots, message, hash, &name[start..], Case::Exact).is_none() {
-                insert(slots, hash, offset + start);
-            }
+    /// Makes room for the names of a message of at most `limit` bytes.
+    pub(super) fn begin(&mut self, limit: usize) {
+        self.slots.extend_from_slice(&[0; MANY_SLOTS][..if limit > LARGE { MANY_SLOTS } else { SLOTS }]);
+    }
+
+    /// Notes that names which end with this suffix of the question's name, at `offset`, need no search for it.
+    pub(super) fn set_common(&mut self, wire: &'q [u8], hash: NameHash, offset: usize) {
+        self.common = Some(Common { wire, hash, offset: offset as u16 });
+    }
+
+    /// Remembers the question's name, which stands at `offset`, as the first of all.
+    pub(super) fn remember(&mut self, offset: usize, name: &[u8]) {
+        let mut labels = Labels::NONE;
+        let Some(common) = self.common else {
+            labels.read(name);
+            return self.insert_all(name, NameHash::ROOT, &labels, offset);
+        };
+        labels.read_before(name, usize::from(common.offset) - offset);
+        insert(&mut self.slots, common.hash, common.offset.into());
+        self.insert_all(name, common.hash, &labels, offset);
+    }
+
+    /// Remembers the suffixes of the common part, for a name that does not end with all of it.
+    fn remember_common(&mut self) {
+        if let Some(common) = self.common.filter(|_| !self.has_common) {
+            self.has_common = true;
+            let parent = &common.wire[label_at(common.wire, 0).len()..];
+            let offset = usize::from(common.offset) + common.wire.len() - parent.len();
+            self.insert_all(parent, NameHash::ROOT, &Labels::of(parent), offset);
+        }
+    }
+
+    fn insert_all(&mut self, name: &[u8], mut hash: NameHash, labels: &Labels, offset: usize) {
+        let slots = &mut self.slots[..];
+        for start in labels.rev() {
+            hash = hash.child_in_any_case(label_at(name, start));
+            insert(slots, hash, offset + start);
         }
     }
 
     /// Appends a name, its longest known suffix as a pointer, and remembers what is new.
     pub(super) fn write(&mut self, message: &mut Vec<u8>, name: &[u8], case: Case) {
-        let slots = self.slots.get_or_insert([0; SLOTS]);
         let base = message.len();
-        let mut hash = 0;
-        let mut known = None;
-        let mut missed = false;
-        for start in Labels::of(name).rev() {
-            hash = extend_hash(hash, label_at(name, start));
+        let mut labels = Labels::NONE;
+        let mut known = self.split_common(name, case, &mut labels);
+        let mut missed = None;
+        for start in labels.rev() {
+            let label = label_at(name, start);
+            let hash = missed.unwrap_or(known.hash).child_in_any_case(label);
             // A suffix that is unknown makes every longer one unknown.
-            match if missed { None } else { find(slots, message, hash, &name[start..], case) } {
-                Some(offset) => known = Some((start, offset)),
+            let found =
+                if missed.is_some() { None } else { find(&self.slots, message, hash, label, known, name, case) };
+            match found {
+                Some(offset) => known = Suffix { start, hash, offset },
                 None => {
-                    missed = true;
-                    insert(slots, hash, base + start);
+                    missed = Some(hash);
+                    insert(&mut self.slots, hash, base + start);
                 }
             }
         }
-        match known {
-            Some((start, offset)) => {
-                message.extend_from_slice(&name[..start]);
-                message.extend_from_slice(&(POINTER | offset).to_be_bytes());
-            }
-            None => message.extend_from_slice(name),
+        message.extend_from_slice(&name[..known.start]);
+        if known.offset > 0 {
+            message.extend_from_slice(&(POINTER | known.offset).to_be_bytes());
+        } else {
+            message.push(0);
         }
+    }
+
+    /// The suffix of a name that is known without a search. Reads the labels in front of it.
+    fn split_common(&mut self, name: &[u8], case: Case, labels: &mut Labels) -> Suffix {
+        if let Some(common) = self.common
+            && let Some(start) = name.len().checked_sub(common.wire.len())
+            && is_same(&name[start..], common.wire, case)
+            && labels.read_before(name, start)
+        {
+            return Suffix { start, hash: common.hash, offset: common.offset };
+        }
+        self.remember_common();
+        labels.read(name);
+        Suffix { start: name.len() - 1, hash: NameHash::ROOT, offset: 0 }
+    }
+}
+
+/// Where the name stands that has this label in front of its parent.
+#[inline]
+fn find(
+    slots: &[u16],
+    message: &[u8],
+    hash: NameHash,
+    label: &[u8],
+    parent: Suffix,
+    name: &[u8],
+    case: Case,
+) -> Option<u16> {
+    let stands_at = |offset: u16| {
+        let start = usize::from(offset);
+        let Some(theirs) = message.get(start..start + label.len()) else { return false };
+        is_same(label, theirs, case)
+            && (follow(message, start + label.len()) == Some(parent.offset)
+                // In another case the parent may stand elsewhere too.
+                || case == Case::Any && name_at_equals(message, start, &name[parent.start - label.len()..], case))
+    };
+    let probes = (0..PROBES).map(|probe| slots[slot(slots, hash, probe)]);
+    probes.take_while(|&offset| offset != 0).find(|&offset| stands_at(offset))
+}
+
+#[inline]
+fn insert(slots: &mut [u16], hash: NameHash, offset: usize) {
+    let free = (0..PROBES).map(|probe| slot(slots, hash, probe)).find(|&slot| slots[slot] == 0);
+    if let Some(slot) = free.filter(|_| offset <= MAX_OFFSET.into()) {
+        slots[slot] = offset as u16;
+    }
+}
+
+/// The place of a probe; the number of places is a power of two.
+fn slot(slots: &[u16], hash: NameHash, probe: usize) -> usize {
+    (hash.bits() as usize + probe) & (slots.len() - 1)
+}
+
+fn is_same(ours: &[u8], theirs: &[u8], case: Case) -> bool {
+    ours == theirs || case == Case::Any && ours.eq_ignore_ascii_case(theirs)
+}
+
+/// Where the name stands that goes on at an offset: there, or where a pointer leads. The root is 0.
+fn follow(message: &[u8], offset: usize) -> Option<u16> {
+    match *message.get(offset..)? {
+        [0, ..] => Some(0),
+        [high, low, ..] if high >= 0xc0 => Some(u16::from_be_bytes([high, low]) & !POINTER),
+        _ => u16::try_from(offset).ok(),
+    }
+}
+
+/// The pointer to a name that stands in a message, if it is one that can be pointed to.
+pub(super) fn pointer_to(message: &[u8], offset: u16) -> Option<[u8; 2]> {
+    match message.get(usize::from(offset)..) {
+        Some(&[high, low, ..]) if high >= 0xc0 => Some([high, low]),
+        Some(&[length, ..]) if length > 0 && offset <= MAX_OFFSET => Some((POINTER | offset).to_be_bytes()),
+        _ => None,
     }
 }
 
@@ -97,61 +228,10 @@ pub(super) fn labels_at(message: &[u8], mut offset: usize) -> impl Iterator<Item
 pub(super) fn name_at_equals(message: &[u8], offset: usize, mut name: &[u8], case: Case) -> bool {
     for theirs in labels_at(message, offset) {
         let Some((ours, rest)) = name.split_at_checked(theirs.len()) else { return false };
-        let same = if case == Case::Exact { theirs == ours } else { theirs.eq_ignore_ascii_case(ours) };
-        if !same {
+        if !is_same(ours, theirs, case) {
             return false;
         }
         name = rest;
     }
     name.is_empty()
-}
-
-fn find(slots: &[u16; SLOTS], message: &[u8], hash: u32, name: &[u8], case: Case) -> Option<u16> {
-    (0..PROBES)
-        .map(|probe| slots[(hash as usize + probe) % SLOTS])
-        .take_while(|&offset| offset != 0)
-        .find(|&offset| name_at_equals(message, offset.into(), name, case))
-}
-
-fn insert(slots: &mut [u16; SLOTS], hash: u32, offset: usize) {
-    let free = (0..PROBES).map(|probe| (hash as usize + probe) % SLOTS).find(|&slot| slots[slot] == 0);
-    if let Some(slot) = free.filter(|_| offset <= MAX_OFFSET) {
-        slots[slot] = offset as u16;
-    }
-}
-
-/// The hash of a name from that of its parent, the same in any case.
-fn extend_hash(parent: u32, label: &[u8]) -> u32 {
-    let seed = parent.rotate_left(7) ^ label.len() as u32;
-    let hash =
-        label.iter().fold(seed, |hash, byte| (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193));
-    hash ^ hash >> 15
-}
-
-fn label_at(name: &[u8], start: usize) -> &[u8] {
-    &name[start + 1..start + 1 + usize::from(name[start])]
-}
-
-/// Where the labels of a wire-form name start, the root's left out. 127 is the most that 255 bytes can hold.
-pub(super) struct Labels {
-    starts: [u8; 127],
-    count: usize,
-}
-
-impl Labels {
-    pub(super) fn of(name: &[u8]) -> Labels {
-        let mut labels = Labels { starts: [0; 127], count: 0 };
-        let mut at = 0;
-        while name[at] != 0 {
-            labels.starts[labels.count] = at as u8;
-            labels.count += 1;
-            at += 1 + usize::from(name[at]);
-        }
-        labels
-    }
-
-    /// From the rightmost label to the leftmost.
-    pub(super) fn rev(&self) -> impl Iterator<Item = usize> {
-        self.starts[..self.count].iter().rev().map(|&start| start.into())
-    }
 }

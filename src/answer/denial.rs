@@ -1,10 +1,9 @@
 //! Authenticated denial of existence from the NSEC (RFC 4035 §3.1.3) or NSEC3 (RFC 5155 §7.2) records of a zone that
 //! came signed. Each function adds nothing unless the client wants DNSSEC and the zone has such records.
 
-use super::compression::Labels;
 use super::message::{Full, Message, Section, Source};
 use super::nsec3;
-use crate::zone::{MAX_NAME, RecordType, Zone};
+use crate::zone::{Labels, MAX_NAME, RecordType, Zone};
 
 /// How a zone proves that something does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,7 +95,7 @@ pub(super) fn next_closer(name: &[u8], encloser: usize) -> &[u8] {
 fn push_nsec<'z>(message: &mut Message<'z, '_>, zone: &'z Zone, name: &[u8]) -> Result<(), Full> {
     let Some((owner, node)) = zone.nsec_at_or_before(name) else { return Ok(()) };
     let Some(nsec) = node.get(RecordType::NSEC) else { return Ok(()) };
-    message.push(Section::Authority, owner.as_wire(), Source::new(zone, node, nsec))
+    message.push(Section::Authority, owner.as_wire().into(), Source::new(zone, node, nsec))
 }
 
 /// Calls `then` with the wildcard below a name, unless that would be too long to exist or to be denied.

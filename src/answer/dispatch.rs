@@ -19,19 +19,10 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
     response.clear();
     let query = match Query::parse(query) {
         Ok(query) => query,
-        Err(Rejected::Silently) => return Outcome::Drop,
-        Err(Rejected::With { header, question, edns, rcode }) => {
-            if context.limited == Some(Limited::Drop) && !proves_client(edns, context) {
-                return Outcome::Drop;
-            }
-            let opt = edns.map(|edns| OptRecord::new(edns, context));
-            let mut message = Message::new(response, header, question, opt, ERROR_LIMIT);
-            message.set_rcode(rcode);
-            message.finish();
-            return Outcome::Respond;
-        }
+        Err(rejected) => return reject(&rejected, context, response),
     };
-    let limited = context.limited.filter(|_| !proves_client(query.edns, context));
+    let edns = query.edns.as_ref();
+    let limited = context.limited.filter(|_| !proves_client(edns, context));
     if limited == Some(Limited::Drop) {
         return Outcome::Drop;
     }
@@ -40,8 +31,8 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
     {
         return Outcome::Transfer(Box::new(transfer));
     }
-    let opt = query.edns.map(|edns| OptRecord::new(edns, context));
-    let limit = size_limit(query.edns.as_ref(), context.transport, context.server);
+    let opt = edns.map(|edns| OptRecord::new(edns, context));
+    let limit = size_limit(edns, context.transport, context.server);
     let mut message = Message::new(response, query.header, Some(query.question), opt, limit);
     if limited == Some(Limited::Slip) {
         message.set_truncated();
@@ -52,14 +43,28 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
     Outcome::Respond
 }
 
+/// Answers what is no well-formed query.
+#[cold]
+fn reject(rejected: &Rejected<'_>, context: &Context<'_>, response: &mut Vec<u8>) -> Outcome {
+    let Rejected::With { header, question, edns, rcode } = rejected else { return Outcome::Drop };
+    if context.limited == Some(Limited::Drop) && !proves_client(edns.as_ref(), context) {
+        return Outcome::Drop;
+    }
+    let opt = edns.as_ref().map(|edns| OptRecord::new(edns, context));
+    let mut message = Message::new(response, *header, *question, opt, ERROR_LIMIT);
+    message.set_rcode(*rcode);
+    message.finish();
+    Outcome::Respond
+}
+
 /// Whether a good cookie proves that the client's address is its own.
-fn proves_client(edns: Option<Edns>, context: &Context<'_>) -> bool {
+fn proves_client(edns: Option<&Edns>, context: &Context<'_>) -> bool {
     edns.is_some_and(|edns| edns.proves_client(context))
 }
 
 /// Whether the client must come again with the cookie that it is given now (RFC 7873 §5.2.3, §5.2.4). Over a stream its
 /// address is proven already.
-fn lacks_cookie(edns: Option<Edns>, context: &Context<'_>) -> bool {
+fn lacks_cookie(edns: Option<&Edns>, context: &Context<'_>) -> bool {
     context.server.strict_cookies
         && context.transport == Transport::Udp
         && context.cookies.is_some()
@@ -71,12 +76,12 @@ fn is_transfer(query: &Query<'_>) -> bool {
 }
 
 /// Fills the response to a well-formed query.
-fn respond<'z, 'q>(zones: &'z ZoneSet, query: &Query<'q>, context: &Context<'_>, message: &mut Message<'z, 'q>) {
+fn respond<'z: 'q, 'q>(zones: &'z ZoneSet, query: &Query<'q>, context: &Context<'_>, message: &mut Message<'z, 'q>) {
     let question = query.question;
-    if query.edns.is_some_and(|edns| !edns.version_is_known()) {
+    if query.edns.as_ref().is_some_and(|edns| !edns.version_is_known()) {
         return message.set_rcode(Rcode::BADVERS);
     }
-    if lacks_cookie(query.edns, context) {
+    if lacks_cookie(query.edns.as_ref(), context) {
         return message.set_rcode(Rcode::BADCOOKIE);
     }
     if let Some(signature) = query.signature {
@@ -90,10 +95,10 @@ fn respond<'z, 'q>(zones: &'z ZoneSet, query: &Query<'q>, context: &Context<'_>,
     if is_transfer(query) {
         return transfer::respond(zones, query, context, message);
     }
-    let dnssec = query.edns.is_some_and(|edns| edns.dnssec);
+    let dnssec = query.edns.as_ref().is_some_and(|edns| edns.dnssec);
     message.set_signatures(dnssec);
     message.set_style(context.server);
-    let resolution = Resolution {
+    let mut resolution = Resolution {
         zones,
         rtype: question.rtype,
         see_hidden: context.may_transfer,

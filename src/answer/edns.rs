@@ -131,7 +131,7 @@ pub(super) fn size_limit(edns: Option<&Edns>, transport: Transport, server: &Ser
 
 /// The OPT record of a response in the making.
 pub(super) struct OptRecord<'q> {
-    edns: Edns,
+    edns: &'q Edns,
     server: &'q Server,
     transport: Transport,
     cookie: Option<ResponseCookie>,
@@ -141,13 +141,13 @@ pub(super) struct OptRecord<'q> {
 
 impl<'q> OptRecord<'q> {
     /// The record of the response to one query.
-    pub(super) fn new(edns: Edns, context: &Context<'q>) -> OptRecord<'q> {
+    pub(super) fn new(edns: &'q Edns, context: &Context<'q>) -> OptRecord<'q> {
         OptRecord::with_cookie(edns, context.server, context.transport, edns.response_cookie(context))
     }
 
     /// The record of a response whose cookie was made before.
     pub(super) fn with_cookie(
-        edns: Edns,
+        edns: &'q Edns,
         server: &'q Server,
         transport: Transport,
         cookie: Option<ResponseCookie>,
@@ -179,13 +179,11 @@ impl<'q> OptRecord<'q> {
 
     /// Writes the record; `limit` bounds the message.
     pub(super) fn write(&self, message: &mut Vec<u8>, rcode: Rcode, limit: usize) {
-        message.push(0);
-        message.extend_from_slice(&RecordType::OPT.0.to_be_bytes());
-        message.extend_from_slice(&self.server.max_udp_payload.max(MIN_UDP_PAYLOAD).to_be_bytes());
-        message.extend_from_slice(&[(rcode.0 >> 4) as u8, VERSION]);
-        message.extend_from_slice(&(if self.edns.dnssec { FLAG_DO } else { 0 }).to_be_bytes());
-        let length_at = message.len();
-        message.extend_from_slice(&[0, 0]);
+        let [t0, t1] = RecordType::OPT.0.to_be_bytes();
+        let [s0, s1] = self.server.max_udp_payload.max(MIN_UDP_PAYLOAD).to_be_bytes();
+        let [f0, f1] = (if self.edns.dnssec { FLAG_DO } else { 0 }).to_be_bytes();
+        message.extend_from_slice(&[0, t0, t1, s0, s1, (rcode.0 >> 4) as u8, VERSION, f0, f1, 0, 0]);
+        let options_at = message.len();
         if let Some(nsid) = self.nsid() {
             write_option(message, OPTION_NSID, nsid);
         }
@@ -205,8 +203,8 @@ impl<'q> OptRecord<'q> {
         if self.edns.wants_padding && self.transport == Transport::Encrypted {
             pad(message, limit);
         }
-        let length = (message.len() - length_at - 2) as u16;
-        message[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        let length = (message.len() - options_at) as u16;
+        message[options_at - 2..options_at].copy_from_slice(&length.to_be_bytes());
     }
 
     /// The idle timeout in units of 100 ms, for those who asked over a stream (RFC 7828 §3.1, §3.3.2).

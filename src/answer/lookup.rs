@@ -1,7 +1,7 @@
 //! Finding one name in one zone: step 3 of RFC 1034 §4.3.2 with wildcards (RFC 4592), DNAME (RFC 6672) and occlusion.
 
-use super::compression::Labels;
-use crate::zone::{MAX_NAME, Node, RecordType, Zone};
+use super::name_buf::NameBuf;
+use crate::zone::{NameHash, Node, RecordType, Zone, label_at};
 
 /// What a zone has at a name. Offsets are byte positions in the name at which one of its ancestors begins.
 pub(super) enum Found<'z> {
@@ -17,14 +17,19 @@ pub(super) enum Found<'z> {
     Missing { encloser: usize },
 }
 
-/// Looks up a lower-cased wire-form name at or below the zone's origin.
-pub(super) fn find<'z>(zone: &'z Zone, name: &[u8], rtype: RecordType) -> Found<'z> {
-    if !zone.has_cuts()
-        && let Some(node) = node_at(zone, name)
-    {
-        return Found::Exact(node);
+/// Looks up a name at or below the zone's origin.
+pub(super) fn find<'z>(zone: &'z Zone, name: &NameBuf<'_>, rtype: RecordType) -> Found<'z> {
+    if zone.has_cuts() {
+        return descend(zone, name, rtype, Seen::Nothing);
     }
-    descend(zone, name, rtype)
+    // Nothing is occluded: if the name is there, it is what counts.
+    let lower = name.lower();
+    let below_apex = name.labels().rev_before(apex_of(zone, lower));
+    let hash = below_apex.fold(zone.origin_hash(), |hash, start| hash.child(label_at(lower, start)));
+    match node_at(zone, hash, lower) {
+        Some(node) => Found::Exact(node),
+        None => descend(zone, name, rtype, Seen::NameIsMissing),
+    }
 }
 
 /// The node that glue for a name at or below the zone cut at `cut` comes from: its own, or that of a wildcard which would
@@ -32,43 +37,61 @@ pub(super) fn find<'z>(zone: &'z Zone, name: &[u8], rtype: RecordType) -> Found<
 pub(super) fn find_glue<'z>(zone: &'z Zone, name: &[u8], cut: usize) -> Option<Node<'z>> {
     let mut encloser = 0;
     while encloser < cut {
-        if let Some(node) = node_at(zone, &name[encloser..]) {
-            return (encloser == 0).then_some(node).or_else(|| wildcard_below(zone, &name[encloser..]));
+        let hash = NameHash::of(&name[encloser..]);
+        if let Some(node) = node_at(zone, hash, &name[encloser..]) {
+            return (encloser == 0).then_some(node).or_else(|| zone.wildcard_below(hash, &name[encloser..]));
         }
         encloser += 1 + usize::from(name[encloser]);
     }
-    if encloser == 0 { zone.get(name) } else { wildcard_below(zone, &name[encloser..]) }
-}
-
-/// The wildcard directly below an ancestor of a name.
-pub(super) fn wildcard_below<'z>(zone: &'z Zone, encloser: &[u8]) -> Option<Node<'z>> {
-    let mut wire = [0; MAX_NAME];
-    let length = 2 + encloser.len();
-    wire[..2].copy_from_slice(b"\x01*");
-    wire.get_mut(2..length)?.copy_from_slice(encloser);
-    zone.get(&wire[..length])
+    let hash = NameHash::of(&name[encloser..]);
+    if encloser == 0 { zone.find(hash, name) } else { zone.wildcard_below(hash, &name[encloser..]) }
 }
 
 /// The node at a name. The owners of NSEC3 records alone do not count: they are hashes, not names of the zone
 /// (RFC 5155 §7.2.8).
-fn node_at<'z>(zone: &'z Zone, name: &[u8]) -> Option<Node<'z>> {
+fn node_at<'z>(zone: &'z Zone, hash: NameHash, name: &[u8]) -> Option<Node<'z>> {
     let hash_only = |node: Node<'_>| {
         node.get(RecordType::NSEC3).is_some()
             && node.rrsets().all(|rrset| matches!(rrset.rtype, RecordType::NSEC3 | RecordType::RRSIG))
     };
-    zone.get(name).filter(|node| !zone.has_nsec3() || !hash_only(*node))
+    zone.find(hash, name).filter(|node| !zone.has_nsec3() || !hash_only(*node))
+}
+
+/// Where the zone's origin begins in a name.
+fn apex_of(zone: &Zone, name: &[u8]) -> usize {
+    name.len() - zone.origin().as_wire().len()
+}
+
+/// What is known of a name before the walk down to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    NameIsMissing,
 }
 
 /// Walks from the apex down to the name, so that a cut or a DNAME hides what is below it.
-fn descend<'z>(zone: &'z Zone, name: &[u8], rtype: RecordType) -> Found<'z> {
-    let apex = name.len() - zone.origin().as_wire().len();
-    let mut encloser = apex;
-    let below_apex = Labels::of(name);
-    for start in std::iter::once(apex).chain(below_apex.rev().filter(|&start| start < apex)) {
-        let Some(node) = node_at(zone, &name[start..]) else { break };
+fn descend<'z>(zone: &'z Zone, name: &NameBuf<'_>, rtype: RecordType, seen: Seen) -> Found<'z> {
+    let (name, labels) = (name.lower(), name.labels());
+    let apex = apex_of(zone, name);
+    if seen == Seen::Nothing {
+        let node = zone.apex();
+        if apex == 0 {
+            return Found::Exact(node);
+        }
+        if node.get(RecordType::DNAME).is_some() {
+            return Found::Dname { node, owner: apex };
+        }
+    }
+    let (mut encloser, mut hash) = (apex, zone.origin_hash());
+    for start in labels.rev_before(apex) {
         let is_name = start == 0;
+        if is_name && seen == Seen::NameIsMissing {
+            break;
+        }
+        let below = hash.child(label_at(name, start));
+        let Some(node) = node_at(zone, below, &name[start..]) else { break };
         // At a cut the parent's side answers for the DS alone (RFC 4035 §3.1.4.1).
-        let is_cut = start != apex && node.get(RecordType::NS).is_some();
+        let is_cut = node.get(RecordType::NS).is_some();
         if is_cut && !(is_name && rtype == RecordType::DS) {
             return Found::Delegation { node, cut: start };
         }
@@ -78,10 +101,10 @@ fn descend<'z>(zone: &'z Zone, name: &[u8], rtype: RecordType) -> Found<'z> {
         if node.get(RecordType::DNAME).is_some() {
             return Found::Dname { node, owner: start };
         }
-        encloser = start;
+        (encloser, hash) = (start, below);
     }
     // A wildcard that is an empty non-terminal is a source of synthesis as well: it makes NODATA (RFC 4592 §2.2.2).
-    match wildcard_below(zone, &name[encloser..]) {
+    match zone.wildcard_below(hash, &name[encloser..]) {
         Some(node) => Found::Wildcard { node, encloser },
         None => Found::Missing { encloser },
     }

@@ -2,21 +2,21 @@
 
 use smallvec::SmallVec;
 
-use super::compression::{Case, Compression, labels_at, name_at_equals};
+use super::compression::{Case, Compression, labels_at, name_at_equals, pointer_to};
 use super::edns::{ExtendedError, MIN_UDP_PAYLOAD, OptRecord};
 use super::interface::Server;
-use super::name_buf::NameBuf;
+use super::name_buf::{NameBuf, Owner};
 use super::query::{HEADER_LEN, Header, Question, Signature};
 use super::rcode::Rcode;
-use crate::zone::rdata::{Field, shape};
+use crate::zone::rdata::{Field, is_compressible, shape};
 use crate::zone::{Class, MAX_NAME, Node, RecordType, Rrset, Rrsets, Zone, wire_name_len};
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
 const FLAG_TC: u16 = 0x0200;
 
-/// A pointer to the question's name, which follows the header.
-const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER_LEN as u8];
+/// Bytes of a record between its owner and its data.
+const RECORD_HEAD: usize = 10;
 
 /// How many RRsets of one response are remembered before that needs memory of its own.
 const USUAL_RRSETS: usize = 16;
@@ -41,6 +41,13 @@ pub(super) struct Placed<'z> {
     pub(super) zone: &'z Zone,
     pub(super) rrset: Rrset<'z>,
     owner_at: u16,
+}
+
+impl Placed<'_> {
+    /// Where its first record starts in the response.
+    pub(super) fn start(&self) -> usize {
+        self.owner_at.into()
+    }
 }
 
 /// An RRset and where it comes from.
@@ -73,7 +80,7 @@ pub(super) struct Message<'z, 'q> {
     limit: usize,
     opt_len: usize,
     opt: Option<OptRecord<'q>>,
-    names: Compression,
+    names: Compression<'q>,
     counts: [u16; 3],
     placed: SmallVec<[Placed<'z>; USUAL_RRSETS]>,
     rcode: Rcode,
@@ -100,7 +107,7 @@ impl<'z, 'q> Message<'z, 'q> {
     ) -> Message<'z, 'q> {
         let opt_len = opt.as_ref().map_or(0, OptRecord::reserved_len);
         bytes.clear();
-        bytes.resize(HEADER_LEN, 0);
+        bytes.extend_from_slice(&[0; HEADER_LEN]);
         bytes.extend_from_slice(question.map_or(&[], |question| question.wire));
         Message {
             bytes,
@@ -164,8 +171,15 @@ impl<'z, 'q> Message<'z, 'q> {
         self.bytes.len()
     }
 
-    /// Notes which zone the question lies in, for those who ask for its version.
+    /// Notes which zone the question lies in: some ask for its version, and most names of the response end with its
+    /// origin as the question does.
     pub(super) fn set_zone(&mut self, zone: &Zone) {
+        let origin = zone.origin().as_wire();
+        if origin.len() > 1
+            && let Some(start) = self.question_name.len().checked_sub(origin.len())
+        {
+            self.names.set_common(&self.question_name[start..], zone.origin_hash(), HEADER_LEN + start);
+        }
         if let Some(opt) = &mut self.opt {
             opt.set_zone(zone);
         }
@@ -190,6 +204,11 @@ impl<'z, 'q> Message<'z, 'q> {
         self.signatures
     }
 
+    /// Whether the authority section has records.
+    pub(super) fn has_authority(&self) -> bool {
+        self.counts[Section::Authority as usize] > 0
+    }
+
     /// How many RRsets have been placed; [`Message::placed`] takes indices below it.
     pub(super) fn placed_count(&self) -> usize {
         self.placed.len()
@@ -201,33 +220,58 @@ impl<'z, 'q> Message<'z, 'q> {
     }
 
     /// The owner of an RRset that was placed.
-    pub(super) fn owner_of(&self, placed: Placed<'z>) -> NameBuf {
+    pub(super) fn owner_of(&self, placed: Placed<'z>) -> NameBuf<'q> {
         let mut wire = [0; MAX_NAME];
         let mut len = 0;
         for label in labels_at(self.bytes, placed.owner_at.into()) {
             wire[len..len + label.len()].copy_from_slice(label);
             len += label.len();
         }
-        NameBuf::new(&wire[..len])
+        NameBuf::copied(&wire[..len])
+    }
+
+    /// Where the data of the record that starts at a position stands.
+    pub(super) fn rdata_of(&self, record: usize) -> Option<u16> {
+        let mut at = record;
+        loop {
+            match usize::from(*self.bytes.get(at)?) {
+                0 => break at += 1,
+                0xc0.. => break at += 2,
+                length => at += 1 + length,
+            }
+        }
+        u16::try_from(at + RECORD_HEAD).ok()
+    }
+
+    /// Where the record starts that follows the one with its data at a position.
+    pub(super) fn after_rdata(&self, rdata: u16) -> usize {
+        let start = usize::from(rdata);
+        let length = self.bytes.get(start - 2..start).map_or(0, |length| u16::from_be_bytes([length[0], length[1]]));
+        start + usize::from(length)
+    }
+
+    /// The records of an RRset in the order in which they are written.
+    pub(super) fn in_order(&self, rrset: Rrset<'z>) -> impl Iterator<Item = &'z [u8]> + use<'z> {
+        rrset.rdatas_from(if self.rotate { usize::from(self.header.id) % rrset.count().max(1) } else { 0 })
     }
 
     /// Writes an RRset whole, with the RRSIGs that cover it if they are wanted; one that is there already is left out.
-    pub(super) fn push(&mut self, section: Section, owner: &[u8], from: Source<'z>) -> Result<(), Full> {
+    pub(super) fn push(&mut self, section: Section, owner: Owner<'_>, from: Source<'z>) -> Result<(), Full> {
         let Source { zone, node, rrset, ttl } = from;
-        if self.holds(owner, rrset) {
+        if self.holds(owner.wire, rrset) {
             return Ok(());
         }
-        let start = self.bytes.len();
-        let wanted = self.signatures;
-        let signatures = node.signatures(rrset.rtype).filter(|_| wanted);
-        let first = if self.rotate { usize::from(self.header.id) % rrset.rdatas().count().max(1) } else { 0 };
-        let rdatas = rrset.rdatas().skip(first).chain(rrset.rdatas().take(first));
+        let (start, counts) = (self.bytes.len(), self.counts);
         // Signatures that are asked for themselves have not one TTL but many.
         let own =
             |rdata: &[u8]| if rrset.rtype == RecordType::RRSIG { ttl_of(node.rrsets(), rrset, rdata) } else { ttl };
-        let records = rdatas.map(|rdata| (rrset.rtype, own(rdata), rdata));
-        let signatures = signatures.map(|rdata| (RecordType::RRSIG, ttl, rdata));
-        self.push_records(section, owner, records.chain(signatures))?;
+        let records = self.in_order(rrset).map(|rdata| (rrset.rtype, own(rdata), rdata));
+        self.push_records(section, owner, records)?;
+        if self.signatures {
+            let signatures = node.signatures(rrset.rtype).map(|rdata| (RecordType::RRSIG, ttl, rdata));
+            let owner = Owner { place: u16::try_from(start).ok(), ..owner };
+            self.push_records(section, owner, signatures).inspect_err(|Full| self.cut_back(start, counts))?;
+        }
         self.placed.push(Placed { section, zone, rrset, owner_at: start as u16 });
         Ok(())
     }
@@ -236,20 +280,25 @@ impl<'z, 'q> Message<'z, 'q> {
     pub(super) fn push_records<'r>(
         &mut self,
         section: Section,
-        owner: &[u8],
+        mut owner: Owner<'_>,
         records: impl IntoIterator<Item = (RecordType, u32, &'r [u8])>,
     ) -> Result<(), Full> {
         let (start, counts) = (self.bytes.len(), self.counts);
         for (rtype, ttl, rdata) in records {
             self.write_record(section, owner, rtype, ttl, rdata);
             if self.bytes.len() > self.limit {
-                // Whatever was remembered for compression from here on may stay: the message gets no more names.
-                self.bytes.truncate(start);
-                self.counts = counts;
+                self.cut_back(start, counts);
                 return Err(Full);
             }
+            owner.place = owner.place.or(u16::try_from(start).ok());
         }
         Ok(())
+    }
+
+    /// Takes records back. Whatever was remembered for compression from there on may stay: the message gets no more names.
+    fn cut_back(&mut self, start: usize, counts: [u16; 3]) {
+        self.bytes.truncate(start);
+        self.counts = counts;
     }
 
     /// Whether an RRset stands in the response under this owner name.
@@ -266,7 +315,7 @@ impl<'z, 'q> Message<'z, 'q> {
     }
 
     /// Writes the header and the records that describe the message.
-    pub(super) fn finish(mut self) {
+    pub(super) fn finish(&mut self) {
         if let Some(opt) = &self.opt {
             opt.write(self.bytes, self.rcode, self.limit + self.opt_len);
             self.counts[Section::Additional as usize] += 1;
@@ -289,44 +338,42 @@ impl<'z, 'q> Message<'z, 'q> {
         }
         let questions = u16::from(!self.question_name.is_empty());
         let words = [self.header.id, flags, questions, self.counts[0], self.counts[1], self.counts[2]];
-        for (place, word) in self.bytes.chunks_exact_mut(2).zip(words) {
-            place.copy_from_slice(&word.to_be_bytes());
+        for (place, word) in self.bytes.as_chunks_mut::<2>().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
         }
     }
 
-    fn write_record(&mut self, section: Section, owner: &[u8], rtype: RecordType, ttl: u32, rdata: &[u8]) {
-        self.write_owner(owner);
+    fn write_record(&mut self, section: Section, owner: Owner<'_>, rtype: RecordType, ttl: u32, rdata: &[u8]) {
         let [t0, t1] = rtype.0.to_be_bytes();
         let [c0, c1] = self.class.0.to_be_bytes();
         let [l0, l1, l2, l3] = ttl.to_be_bytes();
-        self.bytes.extend_from_slice(&[t0, t1, c0, c1, l0, l1, l2, l3, 0, 0]);
-        let start = self.bytes.len();
-        self.write_rdata(rtype, rdata);
-        let length = (self.bytes.len() - start) as u16;
-        self.bytes[start - 2..start].copy_from_slice(&length.to_be_bytes());
+        let [r0, r1] = (rdata.len() as u16).to_be_bytes();
+        match owner.place.and_then(|place| pointer_to(self.bytes, place)) {
+            Some([p0, p1]) => {
+                self.bytes.extend_from_slice(&[p0, p1, t0, t1, c0, c1, l0, l1, l2, l3, r0, r1]);
+            }
+            None => {
+                self.begin_names();
+                self.names.write(self.bytes, owner.wire, Case::Any);
+                self.bytes.extend_from_slice(&[t0, t1, c0, c1, l0, l1, l2, l3, r0, r1]);
+            }
+        }
+        if is_compressible(rtype) {
+            let start = self.bytes.len();
+            self.write_names(rtype, rdata);
+            let length = (self.bytes.len() - start) as u16;
+            self.bytes[start - 2..start].copy_from_slice(&length.to_be_bytes());
+        } else {
+            self.bytes.extend_from_slice(rdata);
+        }
         self.counts[section as usize] += 1;
     }
-}
 
-impl Message<'_, '_> {
-    fn write_owner(&mut self, owner: &[u8]) {
-        if owner.len() > 1 && owner.eq_ignore_ascii_case(self.question_name) {
-            self.bytes.extend_from_slice(&QUESTION_POINTER);
-            return;
-        }
-        self.remember_question();
-        self.names.write(self.bytes, owner, Case::Any);
-    }
-
-    fn write_rdata(&mut self, rtype: RecordType, rdata: &[u8]) {
-        let fields = shape(rtype);
-        if !fields.contains(&Field::CompressibleName) {
-            self.bytes.extend_from_slice(rdata);
-            return;
-        }
-        self.remember_question();
+    /// Writes rdata with its names compressed.
+    fn write_names(&mut self, rtype: RecordType, rdata: &[u8]) {
+        self.begin_names();
         let mut rest = rdata;
-        for field in fields {
+        for field in shape(rtype) {
             match (field, wire_name_len(rest)) {
                 (Field::CompressibleName, Ok(length)) => {
                     let (name, tail) = rest.split_at(length);
@@ -344,10 +391,13 @@ impl Message<'_, '_> {
         self.bytes.extend_from_slice(rest);
     }
 
-    /// Makes the question's name known to the compression, once it is of use.
-    fn remember_question(&mut self) {
-        if self.names.is_empty() && !self.question_name.is_empty() {
-            self.names.remember(self.bytes, HEADER_LEN, self.question_name);
+    /// Makes the question's name known to the compression, once that is of use.
+    fn begin_names(&mut self) {
+        if self.names.is_empty() {
+            self.names.begin(self.limit);
+            if !self.question_name.is_empty() {
+                self.names.remember(HEADER_LEN, self.question_name);
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn push_closest_encloser<'z>(
 pub(super) fn push<'z>(message: &mut Message<'z, '_>, zone: &'z Zone, name: &[u8]) -> Result<(), Full> {
     let Some((owner, node, _)) = at_or_before(zone, name) else { return Ok(()) };
     let Some(nsec3) = node.get(RecordType::NSEC3) else { return Ok(()) };
-    message.push(Section::Authority, owner.as_wire(), Source::new(zone, node, nsec3))
+    message.push(Section::Authority, owner.as_wire().into(), Source::new(zone, node, nsec3))
 }
 
 /// Whether a name is in the chain.

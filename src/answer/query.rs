@@ -186,9 +186,10 @@ impl<'a> Query<'a> {
 
 /// Reads the header; `None` if it is cut short or the message is itself a response.
 fn parse_header(message: &[u8]) -> Option<(Header, [u16; 4])> {
-    let word = |index: usize| message.get(index * 2..index * 2 + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
-    let counts = [word(2)?, word(3)?, word(4)?, word(5)?];
-    let (id, flags) = (word(0)?, word(1)?);
+    let header = message.first_chunk::<HEADER_LEN>()?;
+    let word = |index: usize| u16::from_be_bytes([header[2 * index], header[2 * index + 1]]);
+    let counts = [word(2), word(3), word(4), word(5)];
+    let (id, flags) = (word(0), word(1));
     let header = Header { id, opcode: (flags >> 11) as u8 & 0xf, copied_flags: flags & FLAG_RD };
     (flags & FLAG_QR == 0).then_some((header, counts))
 }
@@ -211,26 +212,33 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
-    fn u16(&mut self) -> Option<u16> {
-        self.take(2).map(|b| u16::from_be_bytes([b[0], b[1]]))
+    fn take_chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = *self.message.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(bytes)
     }
 
     /// Reads a question. Its name is the first in the message, so it cannot be compressed.
     fn question(&mut self) -> Option<Question<'a>> {
         let start = self.at;
         let name = self.take(wire_name_len(&self.message[start..]).ok()?)?;
-        let (rtype, class) = (RecordType(self.u16()?), Class(self.u16()?));
+        let [t0, t1, c0, c1] = self.take_chunk()?;
+        let (rtype, class) = (RecordType(u16::from_be_bytes([t0, t1])), Class(u16::from_be_bytes([c0, c1])));
         Some(Question { wire: &self.message[start..self.at], name, rtype, class })
     }
 
     fn record(&mut self) -> Option<RawRecord<'a>> {
         let owner = self.message.get(self.at..)?;
         self.skip_name()?;
-        let (rtype, class) = (RecordType(self.u16()?), self.u16()?);
-        let ttl = self.take(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))?;
-        let length = self.u16()?;
-        let rdata = self.take(length.into())?;
-        Some(RawRecord { owner, rtype, class, ttl, rdata })
+        let [t0, t1, c0, c1, l0, l1, l2, l3, r0, r1] = self.take_chunk()?;
+        let rdata = self.take(u16::from_be_bytes([r0, r1]).into())?;
+        Some(RawRecord {
+            owner,
+            rtype: RecordType(u16::from_be_bytes([t0, t1])),
+            class: u16::from_be_bytes([c0, c1]),
+            ttl: u32::from_be_bytes([l0, l1, l2, l3]),
+            rdata,
+        })
     }
 
     /// Steps over a possibly compressed name without following its pointer.

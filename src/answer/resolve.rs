@@ -1,5 +1,7 @@
 //! The algorithm of RFC 1034 §4.3.2 over the zones held here: answer, authority, additional.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::additional;
@@ -31,7 +33,7 @@ pub(super) struct Resolution<'a, 'z, 'q> {
     pub(super) see_hidden: bool,
     /// From which wildcards the answers so far were made: by zone, name and closest encloser. Their proofs go into the
     /// authority section once the answers stand.
-    pub(super) wildcards: SmallVec<[(&'z Zone, NameBuf, usize); 1]>,
+    pub(super) wildcards: SmallVec<[(&'z Zone, NameBuf<'q>, usize); 1]>,
     /// Whether the class asked for is ANY: then no answer is authoritative (RFC 1035 §6.2) nor proves anything.
     pub(super) any_class: bool,
 }
@@ -47,11 +49,11 @@ enum Step {
     },
 }
 
-impl<'z> Resolution<'_, 'z, '_> {
+impl<'z: 'q, 'q> Resolution<'_, 'z, 'q> {
     /// Fills the response.
-    pub(super) fn run(mut self, question: Question<'_>) {
-        let mut name = NameBuf::new(question.name);
-        let Some(zone) = self.zone_of_question(name.lower()) else {
+    pub(super) fn run(&mut self, question: Question<'q>) {
+        let mut name = NameBuf::of_question(question.name);
+        let Some(zone) = self.zone_of_question(&name) else {
             return self.message.set_error(Rcode::REFUSED, ExtendedError::NotAuthoritative);
         };
         self.message.set_zone(zone);
@@ -61,7 +63,7 @@ impl<'z> Resolution<'_, 'z, '_> {
     }
 
     /// Section by section, in their order.
-    fn fill(&mut self, zone: &'z Zone, name: &mut NameBuf) -> Result<(), Full> {
+    fn fill(&mut self, zone: &'z Zone, name: &mut NameBuf<'q>) -> Result<(), Full> {
         self.follow(zone, name)?;
         for (zone, name, encloser) in &self.wildcards {
             denial::of_closer_name(self.message, zone, name.lower(), *encloser)?;
@@ -73,32 +75,39 @@ impl<'z> Resolution<'_, 'z, '_> {
 
     /// The zone that answers a question: the nearest one that encloses the name, but for DS the one above an apex, if it is
     /// here (RFC 4035 §3.1.4.1).
-    fn zone_of_question(&self, name: &[u8]) -> Option<&'z Zone> {
+    fn zone_of_question(&self, name: &NameBuf<'q>) -> Option<&'z Zone> {
         let zone = self.zone_of(name)?;
-        let at_apex = self.rtype == RecordType::DS && name.len() > 1 && zone.origin().as_wire() == name;
-        let parent = at_apex.then(|| self.zone_of(&name[1 + usize::from(name[0])..])).flatten();
-        Some(parent.unwrap_or(zone))
+        let lower = name.lower();
+        if self.rtype == RecordType::DS && lower.len() > 1 && zone.origin().as_wire() == lower {
+            let above = self.zones.find(&lower[1 + usize::from(lower[0])..]);
+            return Some(self.if_seen(above).unwrap_or(zone));
+        }
+        Some(zone)
     }
 
     /// The nearest zone that encloses a name.
-    fn zone_of(&self, name: &[u8]) -> Option<&'z Zone> {
-        self.zones.find(name).map(|zone| &**zone).filter(|zone| self.see_hidden || !zone.is_hidden())
+    fn zone_of(&self, name: &NameBuf<'q>) -> Option<&'z Zone> {
+        self.if_seen(self.zones.find_by(name.lower(), name.labels()))
+    }
+
+    fn if_seen(&self, zone: Option<&'z Arc<Zone>>) -> Option<&'z Zone> {
+        zone.map(|zone| &**zone).filter(|zone| self.see_hidden || !zone.is_hidden())
     }
 
     /// Looks up the name and what it is an alias of, until there is an answer, a loop or no zone to go on in.
-    fn follow(&mut self, mut zone: &'z Zone, name: &mut NameBuf) -> Result<(), Full> {
-        let mut aliases = [0; MAX_HOPS];
+    fn follow(&mut self, mut zone: &'z Zone, name: &mut NameBuf<'q>) -> Result<(), Full> {
+        let mut aliases = [0_u16; MAX_HOPS];
         for hop in 0..=MAX_HOPS {
             let Step::Follow { alias_at, endless } = self.step(zone, name, hop)? else { return Ok(()) };
             let Some(place) = aliases.get_mut(hop) else { return Ok(()) };
-            *place = alias_at;
+            *place = alias_at as u16;
             // A name that owns an alias of this chain already makes it a loop.
-            if aliases[..=hop].iter().any(|&owner_at| self.message.has_name_at(owner_at, name.lower())) {
+            if aliases[..=hop].iter().any(|&owner_at| self.message.has_name_at(owner_at.into(), name.lower())) {
                 return Ok(());
             }
             // A chain that comes to the apex of the zone it is in does not leave it, for a DS neither.
-            let stays = self.zone_of(name.lower()).is_some_and(|nearest| std::ptr::eq(nearest, zone));
-            match if stays { Some(zone) } else { self.zone_of_question(name.lower()) } {
+            let stays = self.zone_of(name).is_some_and(|nearest| std::ptr::eq(nearest, zone));
+            match if stays { Some(zone) } else { self.zone_of_question(name) } {
                 Some(next) if endless && std::ptr::eq(next, zone) => return Ok(()),
                 Some(next) => zone = next,
                 None => return Ok(()),
@@ -108,8 +117,8 @@ impl<'z> Resolution<'_, 'z, '_> {
     }
 
     /// One round: steps 3 a to c of the algorithm.
-    fn step(&mut self, zone: &'z Zone, name: &mut NameBuf, hop: usize) -> Result<Step, Full> {
-        let found = lookup::find(zone, name.lower(), self.rtype);
+    fn step(&mut self, zone: &'z Zone, name: &mut NameBuf<'q>, hop: usize) -> Result<Step, Full> {
+        let found = lookup::find(zone, name, self.rtype);
         if hop == 0 && !self.any_class && !matches!(found, Found::Delegation { .. }) {
             self.message.set_authoritative();
         }
@@ -132,7 +141,7 @@ impl<'z> Resolution<'_, 'z, '_> {
         &mut self,
         zone: &'z Zone,
         node: Node<'z>,
-        name: &mut NameBuf,
+        name: &mut NameBuf<'q>,
         encloser: Option<usize>,
     ) -> Result<Step, Full> {
         if self.rtype == RecordType::ANY {
@@ -141,7 +150,7 @@ impl<'z> Resolution<'_, 'z, '_> {
                 return Ok(Step::Done);
             }
         } else if let Some(rrset) = node.get(self.rtype) {
-            self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
+            self.message.push(Section::Answer, name.owner(), Source::new(zone, node, rrset))?;
             self.after_answer(zone, name, encloser)?;
             return Ok(Step::Done);
         } else if !beside_cname(self.rtype)
@@ -149,9 +158,9 @@ impl<'z> Resolution<'_, 'z, '_> {
             && let Some(target) = cname.rdatas().next()
         {
             let alias_at = self.message.len();
-            self.message.push(Section::Answer, name.written(), Source::new(zone, node, cname))?;
+            self.message.push(Section::Answer, name.owner(), Source::new(zone, node, cname))?;
             self.note_wildcard(zone, name, encloser);
-            name.set(target);
+            name.set(target, self.message.rdata_of(alias_at));
             return Ok(Step::Follow { alias_at, endless: false });
         }
         self.deny(zone)?;
@@ -161,16 +170,16 @@ impl<'z> Resolution<'_, 'z, '_> {
 
     /// One RRset of a node for ANY, the first that is not DNSSEC's own: an answer that is true and stays small (RFC 8482
     /// §4.1). Whether there was one.
-    fn any(&mut self, zone: &'z Zone, node: Node<'z>, name: &NameBuf) -> Result<bool, Full> {
+    fn any(&mut self, zone: &'z Zone, node: Node<'z>, name: &NameBuf<'q>) -> Result<bool, Full> {
         let of_dnssec = |rtype| matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3);
         let ordinary = node.rrsets().find(|rrset| !of_dnssec(rrset.rtype));
         let Some(rrset) = ordinary.or(node.rrsets().next()) else { return Ok(false) };
-        self.message.push(Section::Answer, name.written(), Source::new(zone, node, rrset))?;
+        self.message.push(Section::Answer, name.owner(), Source::new(zone, node, rrset))?;
         Ok(true)
     }
 
     /// What a positive answer brings along: the proof that a wildcard was in place, and the zone's name servers.
-    fn after_answer(&mut self, zone: &'z Zone, name: &NameBuf, encloser: Option<usize>) -> Result<(), Full> {
+    fn after_answer(&mut self, zone: &'z Zone, name: &NameBuf<'q>, encloser: Option<usize>) -> Result<(), Full> {
         self.note_wildcard(zone, name, encloser);
         // DNSKEY RRsets are large, an answer to ANY is to stay small, and who asks for a DS is after another zone.
         let spare = matches!(self.rtype, RecordType::DNSKEY | RecordType::ANY | RecordType::DS) || self.any_class;
@@ -181,13 +190,13 @@ impl<'z> Resolution<'_, 'z, '_> {
         {
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
             let source = Source::new(zone, zone.apex(), ns);
-            let _left_out = self.message.push(Section::Authority, zone.origin().as_wire(), source);
+            let _left_out = self.message.push(Section::Authority, zone.origin().as_wire().into(), source);
         }
         Ok(())
     }
 
     /// Notes that an answer was made from the wildcard below `encloser`, if there is one.
-    fn note_wildcard(&mut self, zone: &'z Zone, name: &NameBuf, encloser: Option<usize>) {
+    fn note_wildcard(&mut self, zone: &'z Zone, name: &NameBuf<'q>, encloser: Option<usize>) {
         if let Some(encloser) = encloser.filter(|_| self.message.signatures()) {
             self.wildcards.push((zone, *name, encloser));
         }
@@ -196,10 +205,10 @@ impl<'z> Resolution<'_, 'z, '_> {
     /// A referral: not authoritative, unless an alias in front of it was.
     fn refer(&mut self, zone: &'z Zone, node: Node<'z>, cut: &[u8]) -> Result<Step, Full> {
         if let Some(ns) = node.get(RecordType::NS) {
-            self.message.push(Section::Authority, cut, Source::new(zone, node, ns))?;
+            self.message.push(Section::Authority, cut.into(), Source::new(zone, node, ns))?;
             match node.get(RecordType::DS).filter(|_| self.message.signatures()) {
                 Some(ds) if node.signatures(RecordType::DS).next().is_some() => {
-                    self.message.push(Section::Authority, cut, Source::new(zone, node, ds))?;
+                    self.message.push(Section::Authority, cut.into(), Source::new(zone, node, ds))?;
                 }
                 // A DS that is not signed secures nothing (RFC 4035 §3.1.4 speaks of signed zones).
                 Some(_) => {}
@@ -214,13 +223,13 @@ impl<'z> Resolution<'_, 'z, '_> {
         &mut self,
         zone: &'z Zone,
         node: Node<'z>,
-        name: &mut NameBuf,
+        name: &mut NameBuf<'q>,
         owner: usize,
         hop: usize,
     ) -> Result<Step, Full> {
         let dname = node.get(RecordType::DNAME).expect("the lookup found a DNAME here");
         let target = dname.rdatas().next().expect("an RRset has a record");
-        self.message.push(Section::Answer, &name.written()[owner..], Source::new(zone, node, dname))?;
+        self.message.push(Section::Answer, name.written()[owner..].into(), Source::new(zone, node, dname))?;
         let alias = *name;
         if name.replace_suffix(owner, target).is_err() {
             self.message.set_rcode(Rcode::YXDOMAIN);
@@ -228,7 +237,7 @@ impl<'z> Resolution<'_, 'z, '_> {
         }
         let alias_at = self.message.len();
         let cname = (RecordType::CNAME, dname.ttl, name.written());
-        self.message.push_records(Section::Answer, alias.written(), [cname])?;
+        self.message.push_records(Section::Answer, alias.owner(), [cname])?;
         if self.rtype == RecordType::CNAME {
             return Ok(Step::Done);
         }
@@ -248,7 +257,7 @@ impl<'z> Resolution<'_, 'z, '_> {
         let apex = zone.apex();
         let soa = apex.get(RecordType::SOA).expect("a zone is made with its SOA at the apex");
         let source = Source::new(zone, apex, soa).with_ttl_at_most(zone.soa().minimum);
-        self.message.push(Section::Authority, zone.origin().as_wire(), source)
+        self.message.push(Section::Authority, zone.origin().as_wire().into(), source)
     }
 }
 

@@ -58,13 +58,13 @@ enum Position {
 
 /// The zone that a transfer query asks for and the client may have.
 fn zone_for<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Context<'_>) -> Option<&'z Arc<Zone>> {
-    let name = super::name_buf::NameBuf::new(query.question.name);
+    let name = super::name_buf::NameBuf::new(query.question.name, None);
     zones.find(name.lower()).filter(|zone| context.may_transfer && zone.origin().as_wire() == name.lower())
 }
 
 /// Begins the transfer that a query asks for; `None` if what it gets is an ordinary response, from [`respond`].
 pub(super) fn begin(zones: &ZoneSet, query: &Query<'_>, context: &Context<'_>) -> Option<Transfer> {
-    let acceptable = query.signature.is_none() && query.edns.is_none_or(|edns| edns.version_is_known());
+    let acceptable = query.signature.is_none() && query.edns.as_ref().is_none_or(|edns| edns.version_is_known());
     if !acceptable || context.transport == Transport::Udp {
         return None;
     }
@@ -80,7 +80,7 @@ pub(super) fn begin(zones: &ZoneSet, query: &Query<'_>, context: &Context<'_>) -
         question: OwnedQuestion::of(query.question),
         edns: query.edns,
         server: context.server.clone(),
-        cookie: query.edns.and_then(|edns| edns.response_cookie(context)),
+        cookie: query.edns.as_ref().and_then(|edns| edns.response_cookie(context)),
         transport: context.transport,
         owners,
         next: Position::FirstSoa,
@@ -111,7 +111,7 @@ pub(super) fn respond<'z>(zones: &'z ZoneSet, query: &Query<'_>, context: &Conte
     }
     let apex = zone.apex();
     if let Some(soa) = apex.get(RecordType::SOA)
-        && message.push(Section::Answer, zone.origin().as_wire(), Source::new(zone, apex, soa)).is_err()
+        && message.push(Section::Answer, zone.origin().as_wire().into(), Source::new(zone, apex, soa)).is_err()
     {
         message.set_truncated();
     }
@@ -129,7 +129,8 @@ impl Transfer {
         if self.next == Position::End {
             return false;
         }
-        let opt = self.edns.map(|edns| OptRecord::with_cookie(edns, &self.server, self.transport, self.cookie));
+        let opt =
+            self.edns.as_ref().map(|edns| OptRecord::with_cookie(edns, &self.server, self.transport, self.cookie));
         // The question stands in the first message alone (RFC 5936 §2.2.1).
         let question = self.first_message.then(|| self.question.borrow());
         let mut message = Message::new(response, self.header, question, opt, MESSAGE_LIMIT);
@@ -172,7 +173,7 @@ fn send(zone: &Zone, owners: &[Block], position: Position, message: &mut Message
                 return Ok(Position::Record { owner, rrset: rrset + 1, offset: 0 });
             };
             let record = (records.rtype, ttl_of(block.rrsets(), records, rdata), rdata);
-            message.push_records(Section::Answer, block.owner(), [record])?;
+            message.push_records(Section::Answer, block.owner().into(), [record])?;
             Ok(Position::Record { owner, rrset, offset: offset + 2 + rdata.len() })
         }
         Position::LastSoa | Position::End => {
@@ -185,7 +186,7 @@ fn send(zone: &Zone, owners: &[Block], position: Position, message: &mut Message
 fn send_soa(zone: &Zone, message: &mut Message<'_, '_>) -> Result<(), Full> {
     let soa = zone.soa().to_rdata();
     let record = (RecordType::SOA, zone.soa().ttl, soa.as_wire());
-    message.push_records(Section::Answer, zone.origin().as_wire(), [record])
+    message.push_records(Section::Answer, zone.origin().as_wire().into(), [record])
 }
 
 impl OwnedQuestion {

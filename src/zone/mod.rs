@@ -5,11 +5,14 @@
 
 mod builder;
 mod canonical_order;
+mod case;
 pub mod coexistence;
 mod content;
 mod delta;
 mod difference;
+mod labels;
 mod name;
+mod name_hash;
 mod node;
 mod ordered_names;
 pub mod rdata;
@@ -22,11 +25,14 @@ mod table;
 mod zone_set;
 
 pub use builder::{Added, ZoneBuilder};
+pub use case::copy_lower_case;
 pub use content::{Change, RrsetContent, Soa, ZoneContent};
 pub use delta::{DeltaRecorder, ZoneDelta};
 pub use difference::records_lost;
+pub use labels::{Labels, label_at};
 pub(crate) use name::unescape;
-pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, wire_name_len};
+pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, canonical_cmp, wire_name_len};
+pub use name_hash::NameHash;
 pub use node::{Block, Node, Rrsets};
 pub use record::{Class, Rdata, Record, RecordKey};
 pub use rrset::{Rrset, RrsetBuf};

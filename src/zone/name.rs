@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::labels::{Labels, label_at};
+
 /// The longest name on the wire in bytes, root label included (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 255;
 /// The longest label in bytes (RFC 1035 §2.3.4).
@@ -253,15 +255,11 @@ impl Ord for Name {
 
 /// The canonical order (RFC 4034 §6.1) of two valid, lower-cased wire-form names.
 pub fn canonical_cmp(a: &[u8], b: &[u8]) -> Ordering {
-    let (mine, theirs) = (LabelStarts::of(a), LabelStarts::of(b));
+    let (mine, theirs) = (Labels::of(a), Labels::of(b));
     let mut pairs = mine.rev().zip(theirs.rev());
     pairs
-        .find_map(|(i, j)| {
-            let ours = &a[i + 1..i + 1 + a[i] as usize];
-            let others = &b[j + 1..j + 1 + b[j] as usize];
-            Some(ours.cmp(others)).filter(|order| order.is_ne())
-        })
-        .unwrap_or_else(|| mine.count.cmp(&theirs.count))
+        .find_map(|(i, j)| Some(label_at(a, i)[1..].cmp(&label_at(b, j)[1..])).filter(|order| order.is_ne()))
+        .unwrap_or_else(|| mine.count().cmp(&theirs.count()))
 }
 
 impl PartialOrd for Name {
@@ -270,49 +268,9 @@ impl PartialOrd for Name {
     }
 }
 
-/// Where each label of a name starts; 127 labels is the most that 255 bytes can hold.
-#[derive(Clone, Copy)]
-struct LabelStarts {
-    starts: [u8; 128],
-    count: usize,
-}
-
-impl LabelStarts {
-    fn of(wire: &[u8]) -> LabelStarts {
-        let mut found = LabelStarts { starts: [0; 128], count: 0 };
-        let mut at = 0;
-        while wire[at] != 0 {
-            found.starts[found.count] = at as u8;
-            found.count += 1;
-            at += 1 + wire[at] as usize;
-        }
-        found
-    }
-
-    fn rev(&self) -> impl Iterator<Item = usize> {
-        self.starts[..self.count].iter().rev().map(|&start| start as usize)
-    }
-}
-
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0);
-    }
-}
-
-/// A lower-cased wire-form name borrowed from a message, to look up in a [`NameMap`].
-#[derive(Clone, Copy)]
-pub struct WireKey<'a>(pub &'a [u8]);
-
-impl Hash for WireKey<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.0);
-    }
-}
-
-impl hashbrown::Equivalent<Name> for WireKey<'_> {
-    fn equivalent(&self, name: &Name) -> bool {
-        *self.0 == *name.0
     }
 }
 

@@ -235,7 +235,7 @@ impl<'z> Node<'z> {
 
     /// The RRset of a type.
     pub fn get(self, rtype: RecordType) -> Option<Rrset<'z>> {
-        self.rrsets().find(|rrset| rrset.rtype == rtype)
+        self.rrsets().find(|rrset| rrset.rtype >= rtype).filter(|rrset| rrset.rtype == rtype)
     }
 
     /// The rdata of the RRSIGs that cover a type (RFC 4034 §3.1.1).

@@ -159,6 +159,12 @@ pub fn shape(rtype: RecordType) -> &'static [Field] {
     }
 }
 
+/// Whether names in rdata of this type may be compressed in messages (RFC 3597 §4): whether its shape has such.
+pub fn is_compressible(rtype: RecordType) -> bool {
+    use RecordType as T;
+    matches!(rtype, T::NS | T::MD | T::MF | T::CNAME | T::SOA | T::MB | T::MG | T::MR | T::PTR | T::MINFO | T::MX)
+}
+
 /// Splits uncompressed rdata into its fields and checks each, the whole filled exactly.
 pub fn fields(rtype: RecordType, rdata: &[u8]) -> Result<Vec<(Field, Range<usize>)>, RdataError> {
     let mut at = 0;
@@ -324,6 +330,13 @@ fn a6(rest: &[u8]) -> Result<usize, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_compressible_is_so_by_its_shape() {
+        for rtype in (0..=u16::MAX).map(RecordType) {
+            assert_eq!(is_compressible(rtype), shape(rtype).contains(&Field::CompressibleName), "{rtype}");
+        }
+    }
 
     #[test]
     fn good_rdata_passes_and_bad_is_named() {

@@ -29,6 +29,21 @@ impl<'z> Rrset<'z> {
         tail.get(..u16::from_be_bytes(*length).into())
     }
 
+    /// The rdata of each record, from the one with this index on and then those before it.
+    pub fn rdatas_from(self, first: usize) -> impl Iterator<Item = &'z [u8]> {
+        let start = self.rdatas().take(first).map(|rdata| 2 + rdata.len()).sum();
+        let (mut last, mut rest) = self.wire.split_at(start);
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                rest = std::mem::take(&mut last);
+            }
+            let (length, tail) = rest.split_first_chunk::<2>()?;
+            let (rdata, tail) = tail.split_at_checked(u16::from_be_bytes(*length).into())?;
+            rest = tail;
+            Some(rdata)
+        })
+    }
+
     /// The rdata of each record.
     pub fn rdatas(self) -> impl Iterator<Item = &'z [u8]> + Clone {
         let mut rest = self.wire;

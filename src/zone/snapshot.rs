@@ -8,12 +8,16 @@ use super::node::{Block, BlockWriter, Node, in_order};
 use super::ordered_names::OrderedNames;
 use super::rrset::RrsetBuf;
 use super::table::{Entry, Table};
-use super::{Name, Rdata, RecordType, Rrset, RrsetContent, Soa, ZoneContent, served_serial};
+use super::{Name, NameHash, Rdata, RecordType, Rrset, RrsetContent, Soa, ZoneContent, served_serial};
+
+/// The label of a wildcard, its length in front (RFC 4592 §2.1.1).
+const WILDCARD: &[u8] = b"\x01*";
 
 /// A zone. Cheap to clone; clones and successors share their data.
 #[derive(Clone, Debug)]
 pub struct Zone {
     origin: Name,
+    origin_hash: NameHash,
     soa: Soa,
     serial: u64,
     table: Table,
@@ -59,6 +63,7 @@ impl Zone {
         let entries: Vec<Entry> = blocks.into_iter().map(|block| Entry::new(block, 0)).collect();
         let mut zone = Zone {
             table: Table::new(),
+            origin_hash: NameHash::of(origin.as_wire()),
             origin,
             soa: soa.clone(),
             serial,
@@ -123,6 +128,11 @@ impl Zone {
     /// The apex.
     pub fn origin(&self) -> &Name {
         &self.origin
+    }
+
+    /// The hash of the apex, from which those of all names in the zone come.
+    pub fn origin_hash(&self) -> NameHash {
+        self.origin_hash
     }
 
     /// The SOA as served.
@@ -196,6 +206,18 @@ impl Zone {
         self.table.get(wire).filter(|entry| entry.exists()).map(node)
     }
 
+    /// As [`Zone::get`] for a name whose hash is known.
+    #[inline]
+    pub fn find(&self, hash: NameHash, wire: &[u8]) -> Option<Node<'_>> {
+        self.table.find(hash, |owner| owner == wire).filter(|entry| entry.exists()).map(node)
+    }
+
+    /// The node of the wildcard directly below a name whose hash is known.
+    pub fn wildcard_below(&self, hash: NameHash, wire: &[u8]) -> Option<Node<'_>> {
+        let is_meant = |owner: &[u8]| owner.strip_prefix(WILDCARD).is_some_and(|parent| parent == wire);
+        self.table.find(hash.child(WILDCARD), is_meant).filter(|entry| entry.exists()).map(node)
+    }
+
     /// The bytes at a name, though the name may not exist: the replica may keep something there all the same.
     pub fn block(&self, wire: &[u8]) -> Option<&Block> {
         self.table.get(wire).map(|entry| &entry.block)
@@ -203,7 +225,7 @@ impl Zone {
 
     /// The node at the apex; it always exists.
     pub fn apex(&self) -> Node<'_> {
-        self.get(self.origin.as_wire()).expect("a zone is made with its SOA at the apex")
+        self.find(self.origin_hash, self.origin.as_wire()).expect("a zone is made with its SOA at the apex")
     }
 
     /// Every node in no particular order.
@@ -377,7 +399,7 @@ impl Zone {
                 _ => {}
             }
         }
-        tally.wildcards = usize::from(tally.records > 0 && block.owner().starts_with(b"\x01*"));
+        tally.wildcards = usize::from(tally.records > 0 && block.owner().starts_with(WILDCARD));
         tally
     }
 }

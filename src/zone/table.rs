@@ -4,13 +4,12 @@
 //! shares the groups; a write to the clone copies the one group and the one shard that it touches, so that a snapshot
 //! shares with the next one all that an edit leaves alone.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use triomphe::ThinArc;
 
+use super::NameHash;
 use super::node::Block;
-use super::{NameHasher, WireKey};
 
 /// Entries a shard holds on average, at most, before the number of shards doubles: two or three cache lines.
 const SHARD_LOAD: usize = 12;
@@ -79,9 +78,7 @@ pub(super) fn in_table_order(hashes: impl ExactSizeIterator<Item = u32> + Clone)
 
 /// What names are found by.
 pub(super) fn hash(wire: &[u8]) -> u32 {
-    let mut hasher = NameHasher::default();
-    WireKey(wire).hash(&mut hasher);
-    hasher.finish() as u32
+    NameHash::of(wire).bits() as u32
 }
 
 fn shard(entries: Vec<Entry>) -> Shard {
@@ -126,9 +123,15 @@ impl Table {
 
     /// Looks up a lower-cased wire-form name.
     pub(super) fn get(&self, wire: &[u8]) -> Option<&Entry> {
-        let hash = hash(wire);
+        self.find(NameHash::of(wire), |owner| owner == wire)
+    }
+
+    /// The entry of this hash whose owner is the one that is meant.
+    #[inline]
+    pub(super) fn find(&self, hash: NameHash, is_meant: impl Fn(&[u8]) -> bool) -> Option<&Entry> {
+        let hash = hash.bits() as u32;
         let entries = self.shard((hash & self.mask) as usize);
-        entries.iter().find(|entry| entry.hash == hash && entry.block.owner() == wire)
+        entries.iter().find(|entry| entry.hash == hash && is_meant(entry.block.owner()))
     }
 
     /// Puts a node in, in place of any other of its name.
