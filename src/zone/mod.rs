@@ -26,7 +26,10 @@ pub use content::{Change, RrsetContent, Soa, ZoneContent};
 pub use delta::{DeltaRecorder, ZoneDelta};
 pub use difference::records_lost;
 pub(crate) use name::unescape;
-pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, wire_name_len};
+pub use name::{
+    MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, WireKey, canonical_cmp, is_wire_at_or_below,
+    wire_name_len,
+};
 pub use node::{Block, Node, Rrsets};
 pub use record::{Class, Rdata, Record, RecordKey};
 pub use rrset::{Rrset, RrsetBuf};

@@ -31,6 +31,12 @@ impl Entry {
         Entry { hash: hash(block.owner()), children, block }
     }
 
+    /// The same for a name that was hashed before, and without children.
+    pub(super) fn hashed(hash: u32, block: Block) -> Entry {
+        debug_assert_eq!(hash, self::hash(block.owner()));
+        Entry { hash, children: 0, block }
+    }
+
     /// Whether the name exists: it has RRsets, or names below it.
     pub(super) fn exists(&self) -> bool {
         self.children > 0 || self.block.rrset_count() > 0
