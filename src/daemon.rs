@@ -75,6 +75,8 @@ struct Daemon {
     metrics: Arc<Metrics>,
     secrets: Arc<Secrets>,
     store: Store,
+    /// Whether the node has to know what its files say before it has zones.
+    is_offer_wanted: bool,
     node: Node,
     endpoint: Endpoint,
     zones: Arc<ArcSwap<ZoneSet>>,
@@ -104,6 +106,7 @@ impl Daemon {
         let history = config.history;
         let keep_ms = u64::try_from(history.keep.as_millis()).unwrap_or(u64::MAX / 2);
         store.retain(Retention { keep_ms, edits: history.edits.into(), bytes: history.bytes });
+        let is_offer_wanted = !saved.facts.initialised;
         let endpoint = Endpoint::bind(config.gossip.listen, secrets.clone(), metrics.clone()).await?;
         let control = ControlSocket::bind(&config.control).await?;
         let zones = Arc::new(ArcSwap::from_pointee(ZoneSet::default()));
@@ -132,6 +135,7 @@ impl Daemon {
             metrics,
             secrets,
             store,
+            is_offer_wanted,
             node,
             endpoint,
             zones,
@@ -152,7 +156,8 @@ impl Daemon {
         let (driver, ports) = Driver::new(node, endpoint, options);
         let (held, held_out) = watch::channel(Arc::new(Vec::new()));
         let (decisions_in, decisions) = mpsc::channel(1);
-        let files = FilesTask { config: config.clone(), metrics: metrics.clone(), held, decisions, offer: ports.files };
+        let (settings, offer, is_offer_wanted) = (config.clone(), ports.files, self.is_offer_wanted);
+        let files = FilesTask { config: settings, metrics: metrics.clone(), held, decisions, offer, is_offer_wanted };
         let (history_in, history) = mpsc::channel(1);
         let (backups, wanted) = mpsc::channel(1);
         let admin = Admin {
@@ -347,6 +352,7 @@ struct FilesTask {
     held: watch::Sender<Arc<Vec<admin::Held>>>,
     decisions: mpsc::Receiver<DecisionRequest>,
     offer: mpsc::Sender<Vec<Zone>>,
+    is_offer_wanted: bool,
 }
 
 impl FilesTask {
@@ -357,7 +363,8 @@ impl FilesTask {
         stop: CancellationToken,
     ) -> Ended {
         let (zones, data, metrics) = (self.config.zones, self.config.data, self.metrics);
-        let opened = tokio::task::spawn_blocking(move || ZoneFiles::open(&zones, &data, metrics)).await?;
+        let wanted = self.is_offer_wanted;
+        let opened = tokio::task::spawn_blocking(move || ZoneFiles::open(&zones, &data, wanted, metrics)).await?;
         let (files, contents) = opened?;
         // If the driver has ended the daemon is about to.
         let _ = self.offer.send(contents).await;

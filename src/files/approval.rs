@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::directory::ZoneFiles;
 use super::held::Cause;
@@ -53,7 +54,7 @@ impl ZoneFiles {
     async fn approve_text(&mut self, node: &Node, origin: &Name) -> Result<Result<String, String>, Stopped> {
         if let Some(ask) = self.look(origin) {
             let answer = node.ask(ask.command.clone()).await?;
-            self.conclude(&ask, answer);
+            self.conclude(ask, answer);
         }
         Ok(match self.held.watch().borrow().iter().find(|held| held.origin == *origin) {
             Some(held) => Err(format!("the file is still held: {}", held.reason)),
@@ -78,7 +79,7 @@ impl ZoneFiles {
             match fs::read(name) {
                 Ok(text) => {
                     kept.push(write::copy_aside(Path::new(name), &text, "rejected")?.display().to_string());
-                    composed.before.insert(name.clone(), text);
+                    composed.before.insert(name.clone(), text.into());
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -96,7 +97,7 @@ impl ZoneFiles {
     /// The zone in the last text that was taken over, with its comments; or else written anew.
     fn compose_restored(&self, origin: &Name, path: &Path, zone: &Zone) -> io::Result<Composed> {
         let marker = marker_of(zone);
-        if let Some(text) = self.bases.text(origin) {
+        if let Some(text) = self.bases.text(origin).map(Arc::<[u8]>::from) {
             let name = path.to_string_lossy().into_owned();
             let reading = read::assemble(path, origin, &Texts::from([(name.clone(), text.clone())]));
             if let Ok(read::Reading { parsed: Ok(file), .. }) = reading {

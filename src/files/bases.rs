@@ -12,9 +12,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
-use crate::master::Marker;
+use crate::master::{Marker, ZoneFile};
 use crate::zone::{Block, Name, Soa, Zone};
 
+use super::read::{Hash, Reading, SourceFile};
 use super::rewrite::Rewrite;
 use super::{origin, write};
 
@@ -35,6 +36,9 @@ const TEXT: &str = "text";
 
 /// The file of what a write-back of several texts is about, while it lasts.
 const REWRITES: &str = "rewrites";
+
+/// The file of the state in which the zone's file agreed with the zone.
+const AGREED: &str = "agreed";
 
 /// Longer texts are not kept: nobody keeps comments in millions of records.
 const MAX_TEXT: usize = 8 << 20;
@@ -110,6 +114,26 @@ impl Bases {
         lz4_flex::decompress_size_prepended(open(&bytes)?).ok()
     }
 
+    /// Notes that a file says just what its zone had under the file's marker, so that it need not be read again at the
+    /// next start.
+    pub(super) fn put_agreed(&self, origin: &Name, reading: &Reading, file: &ZoneFile) {
+        let sources = reading.sources.iter().map(|source| (source.name.clone(), source.path.clone())).collect();
+        let (marker, serial) = (file.marker(), file.zone().soa().serial);
+        let of = marker.map(|marker| (marker.serial, marker.version));
+        let agreed = Agreed { sources, hash: reading.hash, marker: of, serial };
+        let path = self.directory(origin).join(AGREED);
+        if let Err(error) = write::replace_soon(&path, &seal(codec::encode(&agreed))) {
+            tracing::debug!(zone = %origin, %error, "cannot keep the state of a zone file");
+        }
+    }
+
+    /// The state of the file that agreed with the zone last, if what it says then is still known.
+    pub(super) fn agreed(&self, origin: &Name) -> Option<Agreed> {
+        let bytes = fs::read(self.directory(origin).join(AGREED)).ok()?;
+        let agreed: Agreed = codec::decode_own(open(&bytes)?).ok()?;
+        self.path(origin, agreed.marker()).is_file().then_some(agreed)
+    }
+
     /// Notes what a write-back of several texts is about, before it begins.
     pub(super) fn put_rewrites(&self, origin: &Name, rewrites: &[Rewrite]) -> io::Result<()> {
         let path = self.directory(origin).join(REWRITES);
@@ -142,7 +166,7 @@ impl Bases {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let metadata = entry.metadata()?;
-            if ![UNMARKED, TEXT, REWRITES].iter().any(|name| entry.file_name() == *name) {
+            if ![UNMARKED, TEXT, REWRITES, AGREED].iter().any(|name| entry.file_name() == *name) {
                 versions.push((metadata.modified()?, metadata.len(), entry.path()));
             }
         }
@@ -169,14 +193,50 @@ impl Bases {
     }
 }
 
-/// All that a zone says.
-fn encode(zone: &Zone) -> Vec<u8> {
-    let mut nodes = Vec::with_capacity(zone.size() + zone.size() / 8);
-    for node in zone.iter() {
-        // What the replica keeps beside the records is none of a base's.
-        Block::new(node.owner(), &node.rrsets().collect::<Vec<_>>(), b"").append_to(&mut nodes);
+/// A state of a zone's file in which it said what the zone had under its marker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Agreed {
+    /// The names and paths of its texts, the main file first.
+    sources: Vec<(String, PathBuf)>,
+    /// Of the texts.
+    pub hash: Hash,
+    /// Serial and version.
+    marker: Option<(u32, [u8; 8])>,
+    /// That of the SOA in it.
+    pub serial: u32,
+}
+
+impl Agreed {
+    /// Whether it is the state of the file at this path.
+    pub(super) fn is_of(&self, path: &Path) -> bool {
+        self.sources.first().is_some_and(|(_, main)| main == path)
     }
-    seal(lz4_flex::compress_prepend_size(&codec::encode(&(zone.origin(), zone.soa(), Nodes(nodes)))))
+
+    /// Its marker.
+    pub(super) fn marker(&self) -> Option<Marker> {
+        self.marker.map(|(serial, version)| Marker { serial, version })
+    }
+
+    /// The texts, to be looked for.
+    pub(super) fn sources(&self) -> Vec<SourceFile> {
+        self.sources.iter().map(|(name, path)| SourceFile::unread(name.clone(), path.clone())).collect()
+    }
+}
+
+/// All that a zone says. Of a large zone this takes much room, so it is put in its place at once.
+fn encode(zone: &Zone) -> Vec<u8> {
+    let length = |block: &Block| 4 + block.as_bytes().len() - block.extra().len();
+    // What the replica keeps beside the records is none of a base's.
+    let size: usize = zone.iter().map(|node| length(node.block())).sum();
+    let mut plain = codec::encode(&(zone.origin(), zone.soa(), size as u64));
+    plain.reserve_exact(size);
+    for node in zone.iter() {
+        match node.block() {
+            whole if whole.extra().is_empty() => whole.append_to(&mut plain),
+            _ => Block::new(node.owner(), &node.rrsets().collect::<Vec<_>>(), b"").append_to(&mut plain),
+        }
+    }
+    seal(lz4_flex::compress_prepend_size(&plain))
 }
 
 fn decode(bytes: &[u8]) -> Option<Zone> {
@@ -187,8 +247,8 @@ fn decode(bytes: &[u8]) -> Option<Zone> {
     Some(Zone::from_blocks(origin, soa, serial, blocks))
 }
 
-/// A row of nodes.
-#[derive(Serialize, Deserialize)]
+/// A row of nodes: its length and its bytes.
+#[derive(Deserialize)]
 struct Nodes(#[serde(with = "codec::bytes")] Vec<u8>);
 
 /// Whether a file starts with these bytes.
@@ -198,8 +258,10 @@ fn starts_with(path: &Path, bytes: &[u8]) -> bool {
 }
 
 /// Puts a checksum before the bytes.
-fn seal(packed: Vec<u8>) -> Vec<u8> {
-    [&checksum(&packed)[..], &packed].concat()
+fn seal(mut packed: Vec<u8>) -> Vec<u8> {
+    let sum = checksum(&packed);
+    packed.splice(0..0, sum);
+    packed
 }
 
 /// The bytes after their checksum; `None` if they are not what was written.

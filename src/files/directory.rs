@@ -50,6 +50,9 @@ pub struct ZoneFiles {
     pub(super) metrics: Arc<Metrics>,
     /// What was offered to the node at start.
     pub(super) offered: BTreeMap<Name, Zone>,
+    /// What was read a moment ago and is wanted again at once: files that were read at the start or that the node does
+    /// not take yet, and those that were just taken over.
+    pub(super) readings: BTreeMap<Name, Reading>,
     /// The zones as they are published.
     pub(super) zones: Arc<ZoneSet>,
     /// Replicated zones published so far: one that vanishes from the set was deleted.
@@ -79,12 +82,13 @@ pub(super) struct Ask {
 }
 
 impl ZoneFiles {
-    /// Opens a directory of zone files, and reads them all: what this node has to offer. `data_dir` is where bases are
-    /// kept. The zone directory is made if it is missing on a node that never had zones; on others its absence is
+    /// Opens a directory of zone files, and reads them all if the node wants to know what it has to offer. `data_dir` is
+    /// where bases are kept. The zone directory is made if it is missing on a node that never had zones; on others its absence is
     /// trouble that is shown, and deletes nothing.
     pub fn open(
         zones_dir: &Path,
         data_dir: &Path,
+        is_offer_wanted: bool,
         metrics: Arc<Metrics>,
     ) -> Result<(ZoneFiles, Vec<Zone>), FilesError> {
         let bases_dir = data_dir.join("bases");
@@ -103,6 +107,7 @@ impl ZoneFiles {
             held: HeldFiles::new(),
             metrics,
             offered: BTreeMap::new(),
+            readings: BTreeMap::new(),
             zones: Arc::default(),
             seen: BTreeSet::new(),
             due: BTreeMap::new(),
@@ -115,7 +120,7 @@ impl ZoneFiles {
         };
         files.rescan(Duration::ZERO);
         files.end_exchanges();
-        let offer = files.read_offer();
+        let offer = if is_offer_wanted { files.read_offer() } else { Vec::new() };
         files.offered = offer.iter().map(|content| (content.origin().clone(), content.clone())).collect();
         Ok((files, offer))
     }
@@ -129,7 +134,7 @@ impl ZoneFiles {
                 continue;
             }
             let Some(text) = write::swapped_out(&entry.path) else { continue };
-            let texts = BTreeMap::from([(entry.path.to_string_lossy().into_owned(), text)]);
+            let texts = BTreeMap::from([(entry.path.to_string_lossy().into_owned(), text.into())]);
             let is_save = match assemble(&entry.path, origin, &texts).map(|reading| reading.parsed) {
                 Ok(Ok(file)) => self.bases.get(origin, file.marker()).is_some_and(|base| base != *file.zone()),
                 _ => true,
@@ -170,8 +175,11 @@ impl ZoneFiles {
             self.entries.iter().map(|(origin, entry)| (origin.clone(), entry.path.clone())).collect();
         for (origin, path) in files {
             match read(&path, &origin) {
-                Ok(Reading { parsed: Ok(file), .. }) => offer.push(file.zone().clone()),
                 Ok(Reading { parsed: Err(diagnostics), .. }) => self.hold_errors(&origin, &path, diagnostics),
+                Ok(reading) => {
+                    offer.extend(reading.parsed.as_ref().ok().map(|file| file.zone().clone()));
+                    self.readings.insert(origin, reading);
+                }
                 Err(Unread::Failed(error)) => self.hold_unreadable(&origin, &path, &error),
                 Err(Unread::Missing | Unread::Moving) => {}
             }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use std::{fs, io};
 
 use super::directory::{Ask, RETRY, SETTLE, ZoneFiles};
+use super::entry::Accepted;
 use super::held::Cause;
 use super::read::{Reading, Unread, read, still};
 use super::save::{Situation, Step, marker_of};
@@ -24,9 +25,13 @@ impl ZoneFiles {
             self.found_again(origin);
             return None;
         }
+        if self.remembered(origin) {
+            return None;
+        }
         let began = Instant::now();
-        let reading = read(&path, origin);
+        let reading = self.read(origin, &path);
         tracing::debug!(zone = %origin, took_ms = began.elapsed().as_millis(), "a zone file was read");
+        let entry = self.entries.get_mut(origin)?;
         match reading {
             Err(Unread::Missing) => self.missing(origin),
             Err(Unread::Moving) => self.look_again(origin, SETTLE),
@@ -41,6 +46,44 @@ impl ZoneFiles {
             }
         }
         None
+    }
+
+    /// Whether the file of a zone that is served is as this node last saw it agree with the zone, before it was started
+    /// anew: then there is no need to read what it says.
+    fn remembered(&mut self, origin: &Name) -> bool {
+        let Some(entry) = self
+            .entries
+            .get(origin)
+            .filter(|entry| entry.dealt.or(entry.accepted.map(|accepted| accepted.hash)).is_none())
+        else {
+            return false;
+        };
+        if self.served(origin).is_none() {
+            return false;
+        }
+        let Some(agreed) = self.bases.agreed(origin).filter(|agreed| agreed.is_of(&entry.path)) else { return false };
+        let accepted = Accepted { hash: agreed.hash, marker: agreed.marker(), serial: agreed.serial };
+        let Some(sources) = still(&agreed.sources(), agreed.hash) else { return false };
+        let Some(entry) = self.entries.get_mut(origin) else { return false };
+        entry.sources = sources;
+        entry.accepted = Some(accepted);
+        entry.dealt = Some(agreed.hash);
+        entry.missing_since = None;
+        self.readings.remove(origin);
+        self.settled(origin);
+        true
+    }
+
+    /// Reads a file, unless what was read a moment ago is still what it says.
+    pub(super) fn read(&mut self, origin: &Name, path: &Path) -> Result<Reading, Unread> {
+        if let Some(mut reading) = self.readings.remove(origin)
+            && reading.sources.first().is_some_and(|main| main.path == path)
+            && let Some(sources) = still(&reading.sources, reading.hash)
+        {
+            reading.sources = sources;
+            return Ok(reading);
+        }
+        read(path, origin)
     }
 
     /// A file is as it was when it was last dealt with; it may have been away, or unreadable, meanwhile.
@@ -91,7 +134,7 @@ impl ZoneFiles {
         }
         .step();
         match step {
-            Step::Same => self.accept(origin, &reading, 0),
+            Step::Same => self.accept(origin, reading, 0),
             Step::Ask(command) => return Some(Ask { origin: origin.clone(), reading, command }),
             Step::Hold(cause, reason) => {
                 if let Some(entry) = self.entries.get_mut(origin) {
@@ -99,19 +142,26 @@ impl ZoneFiles {
                 }
                 self.hold(origin, &path, cause, reason, Vec::new());
             }
-            Step::KeepAside => self.keep_aside(origin, &reading),
+            Step::KeepAside => self.keep_aside(origin, reading),
         }
         None
     }
 
     /// A file says something that is part of the zone from now on, or was before; `serial` is the zone's with it.
-    pub(super) fn accept(&mut self, origin: &Name, reading: &Reading, serial: u64) {
+    pub(super) fn accept(&mut self, origin: &Name, reading: Reading, serial: u64) {
         let (Some(entry), Ok(file)) = (self.entries.get_mut(origin), &reading.parsed) else { return };
-        entry.accept(reading, file);
+        entry.accept(&reading, file);
         entry.applied = entry.applied.max(serial);
         entry.compare = true;
         self.keep_base(file.marker(), file.zone());
         self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
+        // It is about to be written back.
+        self.readings.insert(origin.clone(), reading);
+        self.settled(origin);
+    }
+
+    /// Nothing is open about a file any more but what the zone may have beyond it.
+    fn settled(&mut self, origin: &Name) {
         self.offered.remove(origin);
         self.deferred.remove(origin);
         self.doubted.remove(origin);
@@ -129,7 +179,7 @@ impl ZoneFiles {
     }
 
     /// The cluster's zone wins over a file that was never part of it.
-    fn keep_aside(&mut self, origin: &Name, reading: &Reading) {
+    fn keep_aside(&mut self, origin: &Name, reading: Reading) {
         let (Some(entry), Ok(file)) = (self.entries.get(origin), &reading.parsed) else { return };
         let path = entry.path.clone();
         let copies: io::Result<Vec<String>> = file
@@ -162,6 +212,7 @@ impl ZoneFiles {
         }
         if !self.bases.knows(origin) {
             self.entries.remove(origin);
+            self.readings.remove(origin);
             self.deferred.remove(origin);
             self.held.release(origin);
             return;
@@ -202,6 +253,7 @@ impl ZoneFiles {
         self.bases.forget(origin);
         self.seen.remove(origin);
         self.due.remove(origin);
+        self.readings.remove(origin);
         self.deferred.remove(origin);
         self.outdated.remove(origin);
         self.unwritten.remove(origin);

@@ -7,7 +7,7 @@ use crate::zone::Zone;
 
 impl ZoneFiles {
     /// Draws the consequences of the node's answer.
-    pub(super) fn conclude(&mut self, ask: &Ask, answer: Result<Applied, CommandError>) {
+    pub(super) fn conclude(&mut self, ask: Ask, answer: Result<Applied, CommandError>) {
         let origin = &ask.origin;
         match answer {
             Ok(applied) => {
@@ -15,7 +15,7 @@ impl ZoneFiles {
                     let (changes, serial) = (changes(&ask.command), applied.serial);
                     tracing::info!(zone = %origin, changes, serial, "a zone file was saved and taken over");
                 }
-                self.accept(origin, &ask.reading, applied.serial);
+                self.accept(origin, ask.reading, applied.serial);
                 // The node takes edits: those that waited for it need not wait longer.
                 for origin in std::mem::take(&mut self.deferred) {
                     self.look_again(&origin, std::time::Duration::ZERO);
@@ -31,9 +31,10 @@ impl ZoneFiles {
             }
             Err(CommandError::ZoneExists(_) | CommandError::NotInitialised | CommandError::Busy) => {
                 self.deferred.insert(origin.clone());
+                self.readings.insert(ask.origin, ask.reading);
             }
             Err(error @ CommandError::NotStored(_)) => {
-                self.refused(ask, &error);
+                self.refused(&ask, &error);
                 self.look_again(origin, RETRY);
             }
             // The last is an answer to requests with an id, and a save has none.
@@ -42,7 +43,7 @@ impl ZoneFiles {
                 | CommandError::SerialJump { .. }
                 | CommandError::RequestReused { .. }),
             ) => {
-                self.refused(ask, &error);
+                self.refused(&ask, &error);
                 if let Some(entry) = self.entries.get_mut(origin) {
                     entry.dealt = Some(ask.reading.hash);
                 }

@@ -5,6 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::master::{Diagnostic, ZoneFile};
@@ -70,6 +71,11 @@ pub(super) struct SourceFile {
 }
 
 impl SourceFile {
+    /// A text that was not looked for yet.
+    pub(super) fn unread(name: String, path: PathBuf) -> SourceFile {
+        SourceFile { name, path, signature: None, places: Vec::new() }
+    }
+
     fn new(name: String, path: PathBuf, signature: Option<Signature>) -> SourceFile {
         let own = path
             .parent()
@@ -89,7 +95,7 @@ pub(super) struct Reading {
     /// Of all texts.
     pub hash: Hash,
     /// The text of the file itself.
-    pub text: Vec<u8>,
+    pub text: Arc<[u8]>,
     /// What it says.
     pub parsed: Result<ZoneFile, Vec<Diagnostic>>,
 }
@@ -111,10 +117,11 @@ pub(super) fn read(path: &Path, origin: &Name) -> Result<Reading, Unread> {
 }
 
 /// Reads the file of a zone as it would be if these texts stood in the files of these names.
-pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<u8>>) -> Result<Reading, Unread> {
+pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Arc<[u8]>>) -> Result<Reading, Unread> {
+    // There is one copy of each text: what is parsed shares it.
     let load = |name: &str, path: &Path| match texts.get(name) {
         Some(text) => Ok((text.clone(), None)),
-        None => read_source(path).map(|(text, signature)| (text, Some(signature))),
+        None => read_source(path).map(|(text, signature)| (Arc::from(text), Some(signature))),
     };
     let name = path.to_string_lossy().into_owned();
     let (text, signature) = load(&name, path).map_err(|error| match error.kind() {
@@ -126,7 +133,7 @@ pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<
     let mut hasher = blake3::Hasher::new();
     hasher.update(&text);
     let mut moving = false;
-    let parsed = ZoneFile::parse(&name, &text, origin, &mut |included| {
+    let parsed = ZoneFile::parse_shared(&name, text.clone(), origin, &mut |included| {
         let path = PathBuf::from(included);
         let result = load(included, &path);
         let signature = result.as_ref().ok().and_then(|(_, signature)| *signature);
@@ -135,7 +142,7 @@ pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Vec<
         match result {
             Ok((text, _)) => {
                 hash_text(&mut hasher, &text);
-                Ok(text)
+                Ok(text.to_vec())
             }
             Err(error) => {
                 moving |= error.kind() == io::ErrorKind::Interrupted;

@@ -33,7 +33,7 @@ pub(super) fn rewrites(sources: &[SourceFile], before: &Texts, texts: &Texts) ->
     let mut rewrites: Vec<Rewrite> = texts
         .iter()
         .filter_map(|(name, text)| {
-            let (path, old) = (of.get(name.as_str())?.to_path_buf(), before.get(name)?.clone());
+            let (path, old) = (of.get(name.as_str())?.to_path_buf(), before.get(name)?.to_vec());
             Some(Rewrite { path, old, new: hash(text) })
         })
         .collect();

@@ -194,7 +194,7 @@ impl ZoneFiles {
             }
             for (ask, answer) in asked {
                 let answer = answer.await.map_err(|_| Stopped)?;
-                self.conclude(&ask, answer);
+                self.conclude(ask, answer);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::directory::{QUIET, ZoneFiles};
 use super::entry::Entry;
 use super::held::Cause;
-use super::read::{Reading, Unread, assemble, read};
+use super::read::{Reading, Unread, assemble};
 use super::rewrite::rewrites;
 use super::save::{is_replicated, marker_of};
 use super::{origin, write};
@@ -28,7 +28,7 @@ const LONG_REST: Duration = Duration::from_secs(15);
 const LARGE_REST: u32 = 5;
 
 /// Texts by the names of their files.
-pub(super) type Texts = BTreeMap<String, Vec<u8>>;
+pub(super) type Texts = BTreeMap<String, Arc<[u8]>>;
 
 /// New texts of a zone file that are proved to say what they must.
 pub(super) struct Composed {
@@ -73,12 +73,16 @@ impl ZoneFiles {
         self.resting.retain(|_, until| now < *until);
         for origin in std::mem::take(&mut self.outdated) {
             if self.resting.contains_key(&origin) {
+                self.readings.remove(&origin);
                 self.outdated.insert(origin);
                 continue;
             }
             let began = Instant::now();
             if let Some(zone) = self.served(&origin) {
                 self.write_one(&origin, &zone);
+            }
+            if !self.deferred.contains(&origin) {
+                self.readings.remove(&origin);
             }
             self.resting.insert(origin, Instant::now() + rest_after(began.elapsed()));
         }
@@ -112,14 +116,15 @@ impl ZoneFiles {
         if accepted.marker == marker_of(zone) && accepted.serial == zone.soa().serial && !entry.compare {
             return;
         }
-        let reading = match read(&path, origin) {
+        let reading = match self.read(origin, &path) {
             Ok(reading) if reading.hash == accepted.hash => reading,
             Ok(_) | Err(Unread::Missing | Unread::Moving) => return self.look_first(origin),
             Err(Unread::Failed(error)) => return self.cannot_write(origin, &path, &error),
         };
         let Ok(file) = &reading.parsed else { return self.look_first(origin) };
         if *file.zone() == *zone && file.marker() == marker_of(zone) {
-            entry.compare = false;
+            self.entries.entry(origin.clone()).and_modify(|entry| entry.compare = false);
+            self.bases.put_agreed(origin, &reading, file);
             return;
         }
         let composed = match compose(&path, file, zone, marker_of(zone)) {
@@ -174,6 +179,7 @@ impl ZoneFiles {
         entry.path = path.to_owned();
         entry.accept(&reading, file);
         entry.compare = false;
+        self.bases.put_agreed(origin, &reading, file);
         self.unwritten.remove(origin);
         self.held.release(origin);
         self.metrics.files_written.inc();
@@ -200,7 +206,7 @@ fn rest_after(took: Duration) -> Duration {
 fn write_texts<'r>(reading: &'r Reading, before: &Texts, texts: &Texts) -> Result<bool, (&'r Path, io::Error)> {
     for source in reading.sources.iter().rev() {
         let Some(text) = texts.get(&source.name) else { continue };
-        let old = before.get(&source.name).map(Vec::as_slice);
+        let old = before.get(&source.name).map(|text| &text[..]);
         if !write::exchange(&source.path, old, text).map_err(|error| (&*source.path, error))? {
             return Ok(false);
         }
@@ -210,8 +216,8 @@ fn write_texts<'r>(reading: &'r Reading, before: &Texts, texts: &Texts) -> Resul
 
 /// The texts that make a file say `target`: patched, or, should that not give the target, written anew.
 pub(super) fn compose(path: &Path, file: &ZoneFile, target: &Zone, marker: Option<Marker>) -> io::Result<Composed> {
-    let texts: Texts = file.patch(target, marker).into_iter().collect();
-    let before: Texts = file.sources().map(|(name, text)| (name.to_owned(), text.to_vec())).collect();
+    let texts: Texts = file.patch(target, marker).into_iter().map(|(name, text)| (name, text.into())).collect();
+    let before: Texts = file.texts().map(|(name, text)| (name.to_owned(), text)).collect();
     let mut whole = before.clone();
     whole.extend(texts.clone());
     match proved(path, target, marker, whole) {
@@ -225,7 +231,7 @@ pub(super) fn compose(path: &Path, file: &ZoneFile, target: &Zone, marker: Optio
 
 /// The text of a new file.
 pub(super) fn fresh(path: &Path, target: &Zone, marker: Option<Marker>) -> io::Result<Composed> {
-    let texts = Texts::from([(path.to_string_lossy().into_owned(), render(target, marker))]);
+    let texts = Texts::from([(path.to_string_lossy().into_owned(), render(target, marker).into())]);
     match proved(path, target, marker, texts.clone()) {
         Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, anew: true }),
         None => Err(io::Error::other("the zone cannot be written as a master file; please report it")),

@@ -25,8 +25,7 @@ impl Parser<'_> {
                 let [argument] = exactly::<1>(keyword, arguments, "$ORIGIN takes one name")?;
                 argument.unquoted()?;
                 place.origin = name(&argument, &place.origin)?;
-                let kind = EntryKind::Origin(place.origin.clone());
-                self.push(place, extent, kind);
+                self.push(place, extent, || EntryKind::Origin(place.origin.clone()));
                 Ok(())
             }
             b"$TTL" => {
@@ -36,7 +35,7 @@ impl Parser<'_> {
                 let ttl = parse_ttl(argument.text).ok_or_else(|| TextError::new(wrong()).or_at(argument.at))?;
                 let ttl = self.legal_ttl(ttl, place, extent, argument.at);
                 self.ttl.set_default(ttl);
-                self.push(place, extent, EntryKind::Ttl(ttl));
+                self.push(place, extent, || EntryKind::Ttl(ttl));
                 Ok(())
             }
             b"$INCLUDE" => self.include(place, extent, keyword, arguments),
@@ -84,7 +83,7 @@ impl Parser<'_> {
         self.sources[included].uses += 1;
         let index = self.entries.as_ref().map_or(0, Vec::len);
         let included = included as u32;
-        self.push(place, extent, EntryKind::Include { origin: origin.clone(), included, end: 0 });
+        self.push(place, extent, || EntryKind::Include { origin: origin.clone(), included, end: 0 });
         self.read_source(included, origin, place.owner.clone());
         if let Some(entries) = &mut self.entries {
             let last = entries.len() as u32;
@@ -92,7 +91,7 @@ impl Parser<'_> {
                 *end = last;
             }
         }
-        self.push(place, extent, EntryKind::IncludeEnd);
+        self.push(place, extent, || EntryKind::IncludeEnd);
         Ok(())
     }
 }

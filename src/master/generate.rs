@@ -77,14 +77,14 @@ impl Parser<'_> {
                 TextError::new(message).or_at(first.at)
             })?;
             let entry = (extent.start, extent.line);
-            match self.add(place, entry, owner.at, &owner_name, (header.rtype, ttl), rdata.as_wire()) {
+            match self.add(place, entry, owner.at, owner_name.as_wire(), (header.rtype, ttl), rdata.as_wire()) {
                 None => records.push((owner_name, rdata)),
                 Some(known) => repeats.push((owner_name, known)),
             }
         }
         let ttl_stated = header.ttl.is_some();
         let generate = GenerateEntry { rtype: header.rtype, ttl, ttl_stated, records, repeats };
-        self.push(place, extent, EntryKind::Generate(Box::new(generate)));
+        self.push(place, extent, || EntryKind::Generate(Box::new(generate)));
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::lexer::{BOM, Extent, Lexer, Token};
 use super::rdata::{self, TextError};
 use super::ttl::{MAX_TTL, TtlState, parse_ttl};
 use super::{Diagnostic, Level, Marker, ZoneFile, check};
-use crate::zone::{Name, Rdata, RecordType, Soa, ZoneBuilder};
+use crate::zone::{Name, Rdata, RecordType, Soa, ZoneBuilder, is_wire_at_or_below};
 
 /// How many errors are reported before reading stops, and how many warnings are kept: enough to repair a file by, and a
 /// bound for binary garbage.
@@ -36,6 +36,8 @@ pub(super) struct Parser<'i> {
     soa_repeats: bool,
     /// Whether nothing behind the SOA is of interest.
     only_to_soa: bool,
+    /// The data of the record at hand; its memory is used again.
+    rdata: Vec<u8>,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) errors: usize,
     warnings: usize,
@@ -56,8 +58,8 @@ pub(super) enum Owner {
     None,
     /// The one stated last could not be used and was reported.
     Unusable,
-    /// The one stated last.
-    Known(Name),
+    /// The one stated last, in wire form.
+    Known(Vec<u8>),
 }
 
 /// TTL, class and type in any order that RFC 1035 §5.1 permits, and how many tokens they took.
@@ -82,16 +84,17 @@ impl<'i> Parser<'i> {
             soa: None,
             soa_repeats: false,
             only_to_soa: false,
+            rdata: Vec::new(),
             diagnostics: Vec::new(),
             errors: 0,
             warnings: 0,
         }
     }
 
-    pub(super) fn run(mut self, path: &str, text: &[u8]) -> Result<ZoneFile, Vec<Diagnostic>> {
+    pub(super) fn run(mut self, path: &str, text: Arc<[u8]>) -> Result<ZoneFile, Vec<Diagnostic>> {
         if text.starts_with(BOM) {
             let message = "the file starts with a byte order mark; save it as UTF-8 without one".to_owned();
-            self.keep(Diagnostic::new(path, text, (0, 1), 0, Level::Error, message));
+            self.keep(Diagnostic::new(path, &text, (0, 1), 0, Level::Error, message));
         }
         self.read(path, text);
         let soa = self.soa.clone().unwrap_or_else(no_soa);
@@ -107,8 +110,12 @@ impl<'i> Parser<'i> {
         Ok(ZoneFile::new(marker, self.sources, (zone, self.soa_repeats), warnings))
     }
 
-    fn read(&mut self, path: &str, text: &[u8]) {
-        self.sources.push(Source { path: path.to_owned(), text: text.into(), uses: 1 });
+    fn read(&mut self, path: &str, text: Arc<[u8]>) {
+        if !self.only_to_soa {
+            // Most records are on one line, and few are longer in wire form than there.
+            self.records.reserve(text.iter().filter(|&&byte| byte == b'\n').count(), text.len());
+        }
+        self.sources.push(Source { path: path.to_owned(), text, uses: 1 });
         self.read_source(0, self.origin.clone(), Owner::None);
     }
 
@@ -121,7 +128,7 @@ impl<'i> Parser<'i> {
         let mut parser = Parser::new(origin.clone(), &mut include);
         parser.entries = Some(Vec::new());
         parser.only_to_soa = only_to_soa;
-        parser.read(&sources[0].path, &sources[0].text);
+        parser.read(&sources[0].path, Arc::clone(&sources[0].text));
         parser.entries.unwrap_or_default()
     }
 
@@ -166,42 +173,64 @@ impl<'i> Parser<'i> {
             if tokens[0].at > extent.start && before.is_some_and(|byte| !b"\r\n".contains(byte)) {
                 return Err(TextError::new("the owner has to stand at the start of its line, before any parenthesis"));
             }
-            place.owner = Owner::Unusable;
-            place.owner = Owner::Known(name(&tokens[0], &place.origin)?);
+            let mut owner = match std::mem::replace(&mut place.owner, Owner::Unusable) {
+                Owner::Known(before) => before,
+                Owner::None | Owner::Unusable => Vec::new(),
+            };
+            read_owner(&tokens[0], &place.origin, &mut owner)?;
+            place.owner = Owner::Known(owner);
         }
+        let mut rdata = std::mem::take(&mut self.rdata);
+        let result = self.record_of_owner(place, extent, tokens, rest, &mut rdata);
+        self.rdata = rdata;
+        result
+    }
+
+    /// Reads the rest of a record behind its owner.
+    fn record_of_owner(
+        &mut self,
+        place: &Place,
+        extent: Extent,
+        tokens: &[Token<'_>],
+        rest: &[Token<'_>],
+        rdata: &mut Vec<u8>,
+    ) -> Result<(), TextError> {
         let owner = match &place.owner {
-            Owner::Known(owner) => owner.clone(),
+            Owner::Known(owner) => &owner[..],
             Owner::Unusable => return Ok(()),
             Owner::None => return Err(TextError::new("the first record of a file has to state its owner")),
         };
-        let in_zone = owner.is_at_or_below(&self.origin);
+        let in_zone = is_wire_at_or_below(owner, self.origin.as_wire());
         if !in_zone && !extent.indented {
+            let owner = Name::from_valid_wire(owner);
             let message = format!("{owner} is not in the zone {} and is left out", self.origin);
             self.report(place, (extent.start, extent.line), tokens[0].at, Level::Warning, message);
         }
         let header = header(rest, tokens)?;
         let rtype = header.rtype;
-        let rdata = rdata::read(rtype, &rest[header.used..], &place.origin)
+        rdata::read_into(rtype, &rest[header.used..], &place.origin, rdata)
             .map_err(|error| error.or_at(rest.get(header.used).or(tokens.last()).map_or(extent.start, |t| t.at)))?;
         if !in_zone {
             let stated_ttl = header.ttl.map(|ttl| self.legal_ttl(ttl, place, extent, tokens[0].at));
             stated_ttl.iter().for_each(|&ttl| self.ttl.stated(ttl));
-            self.push(place, extent, EntryKind::OutOfZone { stated_ttl });
+            self.push(place, extent, || EntryKind::OutOfZone { stated_ttl });
             return Ok(());
         }
-        let soa = (rtype == RecordType::SOA).then(|| Soa::from_rdata(0, rdata.as_wire())).flatten();
+        let soa = (rtype == RecordType::SOA).then(|| Soa::from_rdata(0, rdata)).flatten();
         let at = rest[header.used - 1].at;
         let ttl = self.ttl_of(&header, soa.as_ref(), place, extent, at);
         let repeats = match soa {
             Some(soa) => {
-                let again = self.add_soa(&owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?;
-                again.then(|| rdata.clone())
+                let again = self.add_soa(owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?;
+                again.then(|| Rdata::new(&rdata[..]))
             }
-            None => self.add(place, (extent.start, extent.line), at, &owner, (rtype, ttl), rdata.as_wire()),
+            None => self.add(place, (extent.start, extent.line), at, owner, (rtype, ttl), rdata),
         };
         let (owner_stated, ttl_stated) = (!extent.indented, header.ttl.is_some());
-        let kind = EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats });
-        self.push(place, extent, kind);
+        self.push(place, extent, || {
+            let (owner, rdata) = (Name::from_valid_wire(owner), Rdata::new(&rdata[..]));
+            EntryKind::Record(RecordEntry { owner, rtype, ttl, rdata, owner_stated, ttl_stated, repeats })
+        });
         Ok(())
     }
 
@@ -241,8 +270,9 @@ impl<'i> Parser<'i> {
     }
 
     /// Takes the SOA; tells whether it was there before.
-    fn add_soa(&mut self, owner: &Name, soa: Soa) -> Result<bool, TextError> {
-        if *owner != self.origin {
+    fn add_soa(&mut self, owner: &[u8], soa: Soa) -> Result<bool, TextError> {
+        if *owner != *self.origin.as_wire() {
+            let owner = Name::from_valid_wire(owner);
             return Err(TextError::new(format!("the SOA stands at {owner}, not at the zone's apex {}", self.origin)));
         }
         match &self.soa {
@@ -264,13 +294,14 @@ impl<'i> Parser<'i> {
         place: &Place,
         entry: (usize, u32),
         at: usize,
-        owner: &Name,
+        owner: &[u8],
         (rtype, ttl): (RecordType, u32),
         rdata: &[u8],
     ) -> Option<Rdata> {
         let added = self.records.add(owner, rtype, ttl, rdata);
         let (prior, known) = (added.ttl, added.repeats.map(Rdata::new));
         if known.is_some() {
+            let owner = Name::from_valid_wire(owner);
             self.report(place, entry, at, Level::Warning, format!("{owner} {rtype} stands here a second time"));
         }
         // Signatures keep the TTLs of what they sign, so theirs may differ (RFC 4034 §3).
@@ -281,13 +312,14 @@ impl<'i> Parser<'i> {
         known
     }
 
-    pub(super) fn push(&mut self, place: &Place, extent: Extent, kind: EntryKind) {
+    /// Takes note of an entry, and of what it means, if that is wanted.
+    pub(super) fn push(&mut self, place: &Place, extent: Extent, kind: impl FnOnce() -> EntryKind) {
         if place.source == 0 && place.text[extent.start..extent.end].trim_ascii_end().contains(&b'\n') {
             self.long_entries.push(extent.start..extent.end);
         }
         if let Some(entries) = &mut self.entries {
             let (start, end) = (extent.start as u32, extent.end as u32);
-            entries.push(Entry { source: place.source, start, end, line: extent.line, kind });
+            entries.push(Entry { source: place.source, start, end, line: extent.line, kind: kind() });
         }
     }
 
@@ -321,6 +353,16 @@ fn no_soa() -> Soa {
     let root = Rdata::new([0_u8].as_slice());
     let (mname, rname) = (root.clone(), root);
     Soa { ttl: 0, mname, rname, serial: 0, refresh: 0, retry: 0, expire: 0, minimum: 0 }
+}
+
+/// An owner completed by the origin, in lower-cased wire form, in place of what is in `wire`.
+fn read_owner(token: &Token<'_>, origin: &Name, wire: &mut Vec<u8>) -> Result<(), TextError> {
+    wire.clear();
+    let result = Name::parse_onto(token.text, Some(origin.as_wire()), wire);
+    result.map_err(|error| TextError::new(error.to_string()).or_at(token.at))?;
+    // No length is an upper-case letter.
+    wire.make_ascii_lowercase();
+    Ok(())
 }
 
 /// A name completed by the origin.

@@ -1,7 +1,7 @@
 //! A master file held without loss: the texts, and what each line of them means.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::entry::{Entry, Source};
 use super::parser::Parser;
@@ -43,6 +43,16 @@ impl ZoneFile {
         origin: &Name,
         include: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
     ) -> Result<ZoneFile, Vec<Diagnostic>> {
+        ZoneFile::parse_shared(path, text.into(), origin, include)
+    }
+
+    /// As [`ZoneFile::parse`], with a text that is shared: a large one is then in memory once.
+    pub fn parse_shared(
+        path: &str,
+        text: Arc<[u8]>,
+        origin: &Name,
+        include: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<ZoneFile, Vec<Diagnostic>> {
         Parser::new(origin.clone(), include).run(path, text)
     }
 
@@ -79,6 +89,11 @@ impl ZoneFile {
     /// The path and the original text of the main file, which comes first, and of every included file.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.sources.iter().map(|source| (source.path.as_str(), &source.text[..]))
+    }
+
+    /// The same as texts to share.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, Arc<[u8]>)> {
+        self.sources.iter().map(|source| (source.path.as_str(), Arc::clone(&source.text)))
     }
 
     /// The texts that have to change so that the file says `target` under `marker`; without a marker an existing one is

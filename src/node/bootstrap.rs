@@ -1,9 +1,11 @@
 //! The first minutes of a node: when it may take its own zone files for the truth.
 //!
-//! A node that joins nobody starts a cluster and imports its files. One that joins answers from its files
-//! provisionally until it has synced; then the cluster's zones win and files of zones that the cluster never had are
-//! imported. When several joining nodes find only each other, the one with the lowest address starts the cluster.
+//! A node answers from its files provisionally as soon as they are read. One that joins nobody then starts a cluster and
+//! imports them. One that joins waits until it has synced; then the cluster's zones win and files of zones that the
+//! cluster never had are imported. Until what is imported is on disk it is served as it was, provisionally. When several
+//! joining nodes find only each other, the one with the lowest address starts the cluster.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,14 +44,29 @@ impl Bootstrap {
         self.done
     }
 
-    /// What is served: the replica's zones, or until then the files'.
+    /// What is served: the replica's zones, and of the files' those that the replica does not have yet.
     pub(super) fn served(&self, replicated: &Arc<ZoneSet>) -> Arc<ZoneSet> {
-        if self.done { replicated.clone() } else { self.provisional.clone() }
+        if !self.done {
+            return self.provisional.clone();
+        }
+        if self.provisional.is_empty() {
+            return replicated.clone();
+        }
+        let imported = |zone: &&Arc<Zone>| replicated.get(zone.origin()).is_none();
+        Arc::new(ZoneSet::new(replicated.iter().chain(self.provisional.iter().filter(imported)).cloned()))
     }
 
     /// The zones that are served from files alone.
     pub(super) fn provisional(&self) -> impl Iterator<Item = &Arc<Zone>> {
-        self.provisional.iter().filter(|_| !self.done)
+        self.provisional.iter()
+    }
+
+    /// Serves no more from files than these zones.
+    fn keep_provisional(&mut self, is_kept: impl Fn(&Name) -> bool) {
+        if self.provisional.iter().any(|zone| !is_kept(zone.origin())) {
+            let kept = self.provisional.iter().filter(|zone| is_kept(zone.origin()));
+            self.provisional = Arc::new(ZoneSet::new(kept.cloned()));
+        }
     }
 }
 
@@ -60,10 +77,18 @@ impl Node {
         }
         self.bootstrap.provisional = Arc::new(ZoneSet::new(files.iter().cloned().map(Arc::new)));
         self.bootstrap.files = Some(files);
-        if self.bootstrap.joins {
-            self.publish();
-        } else {
+        self.publish();
+        if !self.bootstrap.joins {
             self.initialise(now);
+        }
+    }
+
+    /// Zones that the catalog knows by now, living or deleted, are no more served from files.
+    pub(super) fn end_provisional(&mut self) {
+        if self.bootstrap.done {
+            let catalog = self.replica.catalog();
+            let is_known = |origin: &Name| catalog.of(origin).next().is_some() || catalog.stub(origin).is_some();
+            self.bootstrap.keep_provisional(|origin| !is_known(origin));
         }
     }
 
@@ -74,6 +99,8 @@ impl Node {
         self.facts.initialised = true;
         self.persist_facts();
         let unknown: Vec<Zone> = files.into_iter().filter(|content| self.may_import(content)).collect();
+        let origins: BTreeSet<&Name> = unknown.iter().map(Zone::origin).collect();
+        self.bootstrap.keep_provisional(|origin| origins.contains(origin));
         if !unknown.is_empty() {
             self.enqueue(None, Command::Import(unknown), now);
         }

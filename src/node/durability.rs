@@ -78,6 +78,7 @@ impl Durability {
 impl Node {
     /// Serves what the replica has, as soon as it is on disk.
     pub(super) fn publish(&mut self) {
+        self.end_provisional();
         let snapshot = (self.served(), self.replica.root());
         match self.durability.barrier() {
             Some(held) => held.snapshot = Some(snapshot),

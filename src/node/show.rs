@@ -54,18 +54,15 @@ impl Node {
 
     fn zones(&self, now: Now) -> Vec<ZoneView> {
         let live = 1 + self.membership.alive().count();
-        if !self.bootstrap.is_done() {
-            let mut zones: Vec<ZoneView> =
-                self.bootstrap.provisional().map(|zone| provisional_view(zone, live)).collect();
-            zones.sort_by(|a, b| a.origin.cmp(&b.origin));
-            return zones;
+        let mut zones: Vec<ZoneView> = self.bootstrap.provisional().map(|zone| provisional_view(zone, live)).collect();
+        if self.bootstrap.is_done() {
+            let origins = self.replica.catalog().origins();
+            let here =
+                origins.filter_map(|(origin, lives)| Some((origin, self.replica.serving(origin)?, lives.count())));
+            zones.extend(here.map(|(origin, zone, lives)| self.zone(origin, zone, lives - 1, live, now)));
         }
-        let catalog = self.replica.catalog();
-        catalog
-            .origins()
-            .filter_map(|(origin, lives)| Some((origin, self.replica.serving(origin)?, lives.count())))
-            .map(|(origin, zone, lives)| self.zone(origin, zone, lives - 1, live, now))
-            .collect()
+        zones.sort_by(|a, b| a.origin.cmp(&b.origin));
+        zones
     }
 
     fn zone(&self, origin: &Name, zone: &ZoneReplica, conflicts: usize, live: usize, now: Now) -> ZoneView {

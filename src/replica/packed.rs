@@ -9,7 +9,7 @@ use super::projection::project;
 use super::{ActorId, Dot, Hlc, MAX_TTL, Stamp};
 use crate::codec;
 use crate::zone::rdata::{check, may_spell_differently};
-use crate::zone::{Block, Rdata, RecordType};
+use crate::zone::{Block, Rdata, RecordType, Rrset};
 
 /// All that is served is live under one stamp, which follows. Without any bytes it is that of the first content.
 const UNIFORM: u8 = 1;
@@ -106,7 +106,9 @@ pub(super) fn newest_hlc(block: &Block, genesis: Stamp) -> Hlc {
 /// Whether all that a block without anything beside its RRsets serves is what would be served of it: nothing in it
 /// rules out anything else.
 pub(super) fn serves_all(block: &Block, genesis: Stamp) -> bool {
-    let simple = block.rrset_count() == 1
+    // Alone, or beside others of which none rules out another.
+    let peaceful = |rrset: Rrset<'_>| !matches!(rrset.rtype, RecordType::CNAME | RecordType::SOA);
+    let simple = (block.rrset_count() == 1 || block.rrsets().all(peaceful))
         && block.rrsets().all(|rrset| {
             let mut pairs = rrset.rdatas().zip(rrset.rdatas().skip(1));
             rrset.count() == 1 || (!may_spell_differently(rrset.rtype) && pairs.all(|(a, b)| a < b))
@@ -121,19 +123,41 @@ pub(super) fn serves_all(block: &Block, genesis: Stamp) -> bool {
 /// Checks what a peer or the disk says is live at an owner other than the apex, or, in full, at the apex. The reason if
 /// it cannot be.
 pub(super) fn check_block(block: &Block, apex: bool, genesis: Stamp) -> Result<(), String> {
-    let live = try_unpack(block, genesis)?;
-    let in_full = matches!(block.extra(), [FULL, ..]);
-    if apex && !in_full {
-        return Err("the apex is not told in full".to_owned());
+    match block.extra().split_first() {
+        Some((&FULL, live)) => check_in_full(&codec::decode(live).map_err(|error| error.to_string())?),
+        _ if apex => Err("the apex is not told in full".to_owned()),
+        None => check_served(block, genesis),
+        Some((&UNIFORM, stamp)) => {
+            read_stamp(stamp).ok_or("a stamp is cut short")?;
+            check_served(block, genesis)
+        }
+        Some((kind, _)) => Err(format!("a node of an unknown kind, {kind}")),
     }
+}
+
+/// Checks a block of which all that is live is served, where it lies: a large zone has a million of them.
+fn check_served(block: &Block, genesis: Stamp) -> Result<(), String> {
+    for rrset in block.rrsets() {
+        check_write(rrset.rtype, rrset.ttl)?;
+        for rdata in rrset.rdatas() {
+            check(rrset.rtype, rdata).map_err(|error| error.to_string())?;
+        }
+        if !rrset.rdatas().zip(rrset.rdatas().skip(1)).all(|(one, next)| one < next) {
+            return Err(format!("{} is out of order", rrset.rtype));
+        }
+    }
+    if block.rrset_count() == 0 || !serves_all(block, genesis) {
+        return Err("what is served there is not what is live".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks what is told to be live with a stamp at each record.
+fn check_in_full(live: &OwnerState) -> Result<(), String> {
     for (rtype, rrset) in live.iter() {
-        if rtype.is_meta() || rtype == RecordType::SOA {
-            return Err(format!("a record of type {rtype}"));
-        }
-        if rrset.ttls.iter().any(|(_, ttl)| *ttl > MAX_TTL) {
-            return Err(format!("a TTL of {rtype} out of range"));
-        }
+        rrset.ttls.iter().try_for_each(|(_, ttl)| check_write(rtype, *ttl))?;
         for record in &rrset.records {
+            check_write(rtype, 0)?;
             check(rtype, record.rdata.as_wire()).map_err(|error| error.to_string())?;
         }
         let in_order = rrset.records.is_sorted_by(|a, b| a.rdata < b.rdata)
@@ -143,11 +167,22 @@ pub(super) fn check_block(block: &Block, apex: bool, genesis: Stamp) -> Result<(
             return Err(format!("{rtype} is out of order"));
         }
     }
-    if live.is_empty() || (!in_full && !serves_all(block, genesis)) {
+    if live.is_empty() {
         return Err("what is served there is not what is live".to_owned());
     }
     if !live.iter().is_sorted_by(|a, b| a.0 < b.0) {
         return Err("types are out of order".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether records may have this type, and this TTL.
+fn check_write(rtype: RecordType, ttl: u32) -> Result<(), String> {
+    if rtype.is_meta() || rtype == RecordType::SOA {
+        return Err(format!("a record of type {rtype}"));
+    }
+    if ttl > MAX_TTL {
+        return Err(format!("a TTL of {rtype} out of range"));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::soa::SoaRegisters;
 use super::state::{Head, ZoneState};
 use super::{IncarnationId, Stamp, VersionVector, packed};
 use crate::codec;
-use crate::zone::{Block, MAX_NAME, Name, Zone};
+use crate::zone::{Block, MAX_NAME, Name, Zone, is_wire_at_or_below};
 
 /// How many bytes of content go into a chunk: large enough to compress well, small enough that a cut connection loses
 /// little.
@@ -138,12 +138,13 @@ impl StateDecoder {
             self.head.as_ref().ok_or_else(|| StateError("the first chunk has no header".to_owned()))?;
         for block in Block::of_row(&chunk.nodes) {
             let block = block.map_err(|reason| StateError(reason.to_owned()))?;
-            let owner = Name::from_valid_wire(block.owner());
-            if !owner.is_at_or_below(&head.zone) {
-                return Err(StateError(format!("{owner} is not in zone {}", head.zone)));
+            let name = || Name::from_valid_wire(block.owner());
+            if !is_wire_at_or_below(block.owner(), head.zone.as_wire()) {
+                return Err(StateError(format!("{} is not in zone {}", name(), head.zone)));
             }
-            let apex = owner == head.zone;
-            packed::check_block(&block, apex, *genesis).map_err(|reason| StateError(format!("{owner}: {reason}")))?;
+            let apex = block.owner() == head.zone.as_wire();
+            packed::check_block(&block, apex, *genesis)
+                .map_err(|reason| StateError(format!("{}: {reason}", name())))?;
             if apex {
                 self.apex = packed::unpack(&block, *genesis);
             } else {

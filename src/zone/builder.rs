@@ -2,13 +2,17 @@
 
 use hashbrown::{HashMap, HashTable};
 
-use super::node::{Block, BlockWriter};
+use super::node::{Block, BlockWriter, RRSET_HEAD};
 use super::rdata::{canonical, may_spell_differently};
-use super::table::{hash, in_table_order};
+use super::table::{Entry, hash, in_table_order};
 use super::{Name, RecordType, Soa, Zone};
 
 /// From how many records on the distinct data of an RRset are found by hash instead of one by one.
 const MANY: u32 = 16;
+/// For how many records room is taken beforehand, and for how many bytes each of names and data: that of a very large
+/// zone, and a bound for a text of empty lines.
+const MOST_RESERVED: usize = 4 << 20;
+const BYTES_RESERVED: usize = 32;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
@@ -18,6 +22,8 @@ const NONE: u32 = u32::MAX;
 pub struct ZoneBuilder {
     index: HashTable<u32>,
     owners: Vec<Owner>,
+    /// The owners' names in wire form, one after another.
+    names: Vec<u8>,
     rrsets: Vec<Set>,
     records: Vec<Item>,
     bytes: Vec<u8>,
@@ -28,7 +34,8 @@ pub struct ZoneBuilder {
 
 #[derive(Debug)]
 struct Owner {
-    name: Name,
+    /// Where its name starts.
+    name: usize,
     hash: u32,
     /// Its first RRset.
     first: u32,
@@ -63,8 +70,22 @@ pub struct Added<'b> {
 }
 
 impl ZoneBuilder {
-    /// Adds a record, unless one of the same data is there already. At most 65,535 bytes of data, as everywhere.
-    pub fn add(&mut self, owner: &Name, rtype: RecordType, ttl: u32, rdata: &[u8]) -> Added<'_> {
+    /// Takes room for about so many records of so many bytes in all, so that it need not be taken bit by bit. Room that
+    /// stays empty costs address space alone.
+    pub fn reserve(&mut self, records: usize, bytes: usize) {
+        let records = records.min(MOST_RESERVED);
+        let owners = &self.owners;
+        self.index.reserve(records, |&index| spread(owners[index as usize].hash));
+        self.owners.reserve(records);
+        self.rrsets.reserve(records);
+        self.records.reserve(records);
+        self.names.reserve(bytes.min(records * BYTES_RESERVED));
+        self.bytes.reserve(bytes.min(records * BYTES_RESERVED));
+    }
+
+    /// Adds a record, unless one of the same data is there already. `owner` is in lower-cased wire form; at most 65,535
+    /// bytes of data, as everywhere.
+    pub fn add(&mut self, owner: &[u8], rtype: RecordType, ttl: u32, rdata: &[u8]) -> Added<'_> {
         let owner = self.owner(owner);
         let set = self.set(owner, rtype, ttl);
         let ttl = self.rrsets[set as usize].ttl;
@@ -93,14 +114,33 @@ impl ZoneBuilder {
 
     /// The zone of all these records, which all lie in it; none is an SOA.
     pub fn finish(self, origin: Name, soa: Soa) -> Zone {
-        // Packed in the order in which they came, which is how they lie here, and then placed as the table wants them.
-        let (mut packed, mut ends, mut writer) = (Vec::new(), Vec::new(), BlockWriter::default());
+        let (packed, ends) = self.pack();
+        let hashes: Vec<u32> = self.owners.iter().map(|owner| owner.hash).collect();
+        // All else is of no use any more, and the zone needs the room.
+        drop(self);
+        let order = in_table_order(hashes.iter().copied());
+        let entries = order.into_iter().map(|index| {
+            let start = index.checked_sub(1).map_or(0, |before| ends[before as usize]);
+            Entry::hashed(hashes[index as usize], Block::of(&packed[start..ends[index as usize]]))
+        });
+        let entries = entries.collect();
+        drop(packed);
+        let serial = soa.serial.into();
+        Zone::from_entries(origin, soa, serial, entries)
+    }
+
+    /// The blocks of all owners in the order in which they came, which is how their records lie here, and where each
+    /// ends. The table wants them in another order.
+    fn pack(&self) -> (Vec<u8>, Vec<usize>) {
+        let heads = 2 * self.owners.len() + RRSET_HEAD * self.rrsets.len() + 2 * self.records.len();
+        let mut packed = Vec::with_capacity(self.names.len() + self.bytes.len() + heads);
+        let (mut ends, mut writer) = (Vec::with_capacity(self.owners.len()), BlockWriter::default());
         let (mut sets, mut items): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         for owner in &self.owners {
             sets.clear();
             sets.extend(std::iter::successors(some(owner.first), |&set| some(self.rrsets[set as usize].next)));
             sets.sort_unstable_by_key(|&set| self.rrsets[set as usize].rtype);
-            writer.begin(owner.name.as_wire());
+            writer.begin(name_at(&self.names, owner.name));
             for &set in &sets {
                 items.clear();
                 items.extend(self.items(set));
@@ -111,28 +151,26 @@ impl ZoneBuilder {
             packed.extend_from_slice(writer.bytes());
             ends.push(packed.len());
         }
-        let order = in_table_order(self.owners.iter().map(|owner| owner.hash));
-        let blocks = order.into_iter().map(|index| {
-            let start = index.checked_sub(1).map_or(0, |before| ends[before as usize]);
-            Block::of(&packed[start..ends[index as usize]])
-        });
-        let blocks = blocks.collect();
-        let serial = soa.serial.into();
-        Zone::from_blocks(origin, soa, serial, blocks)
+        (packed, ends)
     }
 
-    fn owner(&mut self, name: &Name) -> u32 {
-        if self.owners.get(self.last as usize).is_some_and(|last| last.name == *name) {
+    fn owner(&mut self, name: &[u8]) -> u32 {
+        if self.owners.get(self.last as usize).is_some_and(|last| name_at(&self.names, last.name) == name) {
             return self.last;
         }
-        let hash = hash(name.as_wire());
+        let hash = hash(name);
         let next = self.owners.len() as u32;
-        let owners = &self.owners;
-        let same = |&index: &u32| owners[index as usize].hash == hash && owners[index as usize].name == *name;
-        self.last =
-            *self.index.entry(spread(hash), same, |&index| spread(owners[index as usize].hash)).or_insert(next).get();
+        let (owners, names) = (&self.owners, &self.names);
+        let same = |&index: &u32| {
+            let owner = &owners[index as usize];
+            owner.hash == hash && name_at(names, owner.name) == name
+        };
+        let known = self.index.entry(spread(hash), same, |&index| spread(owners[index as usize].hash));
+        self.last = *known.or_insert(next).get();
         if self.last == next {
-            self.owners.push(Owner { name: name.clone(), hash, first: NONE });
+            self.owners.push(Owner { name: self.names.len(), hash, first: NONE });
+            self.names.push(name.len() as u8);
+            self.names.extend_from_slice(name);
         }
         self.last
     }
@@ -173,6 +211,11 @@ impl ZoneBuilder {
     }
 }
 
+/// The name that starts at a byte of the row of names.
+fn name_at(names: &[u8], at: usize) -> &[u8] {
+    &names[at + 1..at + 1 + usize::from(names[at])]
+}
+
 /// A hash of which all bits count, as the index wants it.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -209,7 +252,7 @@ mod tests {
             for (owner, rtype, ttl, data) in records {
                 let owner = origin.child(&[b'a' + owner]).expect("a short name");
                 let (rtype, rdata) = (RecordType(65280 + rtype), Rdata::new([data].as_slice()));
-                let added = builder.add(&owner, rtype, ttl, rdata.as_wire());
+                let added = builder.add(owner.as_wire(), rtype, ttl, rdata.as_wire());
                 let (of_set, repeats) = (added.ttl, added.repeats.is_some());
                 let is_new = content.add(Record { owner: owner.clone(), rtype, ttl, rdata });
                 prop_assert_eq!((of_set, !repeats), (content.rrsets[&(owner, rtype)].ttl, is_new));
@@ -224,8 +267,11 @@ mod tests {
         let mut builder = ZoneBuilder::default();
         for number in 0..40u8 {
             let data = [&[2, b'A', b'a' + number][..], b"\x00"].concat();
-            assert_eq!(builder.add(&origin, RecordType::NS, 60, &data).repeats, None);
-            assert_eq!(builder.add(&origin, RecordType::NS, 60, &data.to_ascii_lowercase()).repeats, Some(&data[..]));
+            assert_eq!(builder.add(origin.as_wire(), RecordType::NS, 60, &data).repeats, None);
+            assert_eq!(
+                builder.add(origin.as_wire(), RecordType::NS, 60, &data.to_ascii_lowercase()).repeats,
+                Some(&data[..])
+            );
         }
         assert_eq!(builder.finish(origin, soa()).record_count(), 41);
     }

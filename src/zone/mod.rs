@@ -31,7 +31,9 @@ pub use delta::{DeltaRecorder, ZoneDelta};
 pub use difference::records_lost;
 pub use labels::{Labels, label_at};
 pub(crate) use name::unescape;
-pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, canonical_cmp, wire_name_len};
+pub use name::{
+    MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, canonical_cmp, is_wire_at_or_below, wire_name_len,
+};
 pub use name_hash::NameHash;
 pub use node::{Block, Node, Rrsets};
 pub use record::{Class, Rdata, Record, RecordKey};

@@ -78,39 +78,50 @@ impl Name {
 
     /// As [`Name::parse`], but the case of the text is kept, as rdata wants it.
     pub fn parse_to_wire(text: &[u8], origin: Option<&[u8]>) -> Result<Vec<u8>, NameError> {
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        Name::parse_onto(text, origin, &mut wire)?;
+        Ok(wire)
+    }
+
+    /// As [`Name::parse_to_wire`], behind what is there already. After an error some of the name may be.
+    pub fn parse_onto(text: &[u8], origin: Option<&[u8]>, wire: &mut Vec<u8>) -> Result<(), NameError> {
         if text == b"@" {
-            return origin.map(<[u8]>::to_vec).ok_or(NameError::NoOrigin);
+            wire.extend_from_slice(origin.ok_or(NameError::NoOrigin)?);
+            return Ok(());
         }
         if text == b"." {
-            return Ok(vec![0]);
+            wire.push(0);
+            return Ok(());
         }
-        let mut wire = Vec::with_capacity(text.len() + 2);
-        let mut length_at = 0;
+        let start = wire.len();
+        let mut length_at = start;
         wire.push(0);
         let mut rest = text;
         let mut absolute = false;
-        while let Some((&byte, tail)) = rest.split_first() {
-            rest = tail;
-            match byte {
-                b'.' => {
-                    close_label(&mut wire, length_at)?;
+        while !rest.is_empty() {
+            let plain = rest.iter().position(|byte| matches!(byte, b'.' | b'\\')).unwrap_or(rest.len());
+            wire.extend_from_slice(&rest[..plain]);
+            match rest[plain..].split_first() {
+                None => break,
+                Some((b'.', tail)) => {
+                    close_label(wire, length_at)?;
                     length_at = wire.len();
                     wire.push(0);
-                    absolute = rest.is_empty();
+                    absolute = tail.is_empty();
+                    rest = tail;
                 }
-                b'\\' => {
-                    let (value, used) = unescape(rest)?;
+                Some((_, tail)) => {
+                    let (value, used) = unescape(tail)?;
                     wire.push(value);
-                    rest = &rest[used..];
+                    rest = &tail[used..];
                 }
-                _ => wire.push(byte),
             }
         }
         if !absolute {
-            close_label(&mut wire, length_at)?;
+            close_label(wire, length_at)?;
             wire.extend_from_slice(origin.ok_or(NameError::NoOrigin)?);
         }
-        if wire.len() > MAX_NAME { Err(NameError::NameTooLong) } else { Ok(wire) }
+        if wire.len() - start > MAX_NAME { Err(NameError::NameTooLong) } else { Ok(()) }
     }
 
     /// The wire form, root label included.
@@ -149,12 +160,7 @@ impl Name {
 
     /// Whether `self` equals `other` or lies below it.
     pub fn is_at_or_below(&self, other: &Name) -> bool {
-        let (mine, theirs) = (&self.0, &other.0);
-        let mut at = 0;
-        while mine.len() - at > theirs.len() {
-            at += 1 + mine[at] as usize;
-        }
-        mine.len() - at == theirs.len() && mine[at..] == theirs[..]
+        is_wire_at_or_below(&self.0, &other.0)
     }
 
     /// Whether the leftmost label is `*` (RFC 4592 §2.1.1).
@@ -221,6 +227,15 @@ pub fn wire_name_len(wire: &[u8]) -> Result<usize, NameError> {
             return Ok(at);
         }
     }
+}
+
+/// Whether one valid, lower-cased wire-form name equals another or lies below it.
+pub fn is_wire_at_or_below(name: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while name.len() - at > other.len() {
+        at += 1 + usize::from(name[at]);
+    }
+    name[at..] == *other
 }
 
 fn close_label(wire: &mut [u8], length_at: usize) -> Result<(), NameError> {

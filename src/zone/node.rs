@@ -14,7 +14,7 @@ use super::rrset::{Rrset, RrsetBuf};
 use super::{Name, RecordType, wire_name_len};
 
 /// Bytes of an RRset before its records.
-const RRSET_HEAD: usize = 10;
+pub(super) const RRSET_HEAD: usize = 10;
 
 /// A node's bytes. Cheap to clone; never changed once made.
 #[derive(Clone, Debug)]
@@ -83,11 +83,13 @@ impl Block {
     }
 
     /// All its bytes.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0.slice
     }
 
     /// The owner name, lower-cased wire form.
+    #[inline]
     pub fn owner(&self) -> &[u8] {
         let bytes = self.as_bytes();
         &bytes[1..1 + usize::from(bytes[0])]
@@ -98,27 +100,32 @@ impl Block {
         self.0.ptr() == other.0.ptr()
     }
 
+    #[inline]
     fn body(&self) -> &[u8] {
         let bytes = self.as_bytes();
         &bytes[1 + usize::from(bytes[0])..]
     }
 
     /// How many RRsets it has.
+    #[inline]
     pub fn rrset_count(&self) -> u16 {
         let body = self.body();
         u16::from_be_bytes([body[0], body[1]])
     }
 
     /// The RRsets in order of type.
+    #[inline]
     pub fn rrsets(&self) -> Rrsets<'_> {
         Rrsets { left: self.rrset_count(), rest: &self.body()[2..] }
     }
 
     /// What the replica keeps beside the RRsets.
     pub fn extra(&self) -> &[u8] {
-        let mut rrsets = self.rrsets();
-        rrsets.by_ref().for_each(drop);
-        rrsets.rest
+        let mut rest = &self.body()[2..];
+        for _ in 0..self.rrset_count() {
+            rest = split_rrset(rest).map_or(b"", |(_, rest)| rest);
+        }
+        rest
     }
 }
 
@@ -179,6 +186,7 @@ impl BlockWriter {
 }
 
 /// Splits the RRset off that bytes start with.
+#[inline]
 fn split_rrset(bytes: &[u8]) -> Option<(Rrset<'_>, &[u8])> {
     let (&[t0, t1, l0, l1, l2, l3, b0, b1, b2, b3], tail) = bytes.split_first_chunk::<RRSET_HEAD>()?;
     let (wire, tail) = tail.split_at_checked(u32::from_be_bytes([b0, b1, b2, b3]) as usize)?;
@@ -196,6 +204,7 @@ pub struct Rrsets<'z> {
 impl<'z> Iterator for Rrsets<'z> {
     type Item = Rrset<'z>;
 
+    #[inline]
     fn next(&mut self) -> Option<Rrset<'z>> {
         self.left = self.left.checked_sub(1)?;
         let (rrset, rest) = split_rrset(self.rest)?;

@@ -167,17 +167,23 @@ pub fn is_compressible(rtype: RecordType) -> bool {
 
 /// Splits uncompressed rdata into its fields and checks each, the whole filled exactly.
 pub fn fields(rtype: RecordType, rdata: &[u8]) -> Result<Vec<(Field, Range<usize>)>, RdataError> {
-    let mut at = 0;
     let mut found = Vec::with_capacity(shape(rtype).len());
+    split(rtype, rdata, |field, range| found.push((field, range)))?;
+    Ok(found)
+}
+
+/// Tells of each field in turn where it lies.
+fn split(rtype: RecordType, rdata: &[u8], mut found: impl FnMut(Field, Range<usize>)) -> Result<(), RdataError> {
+    let mut at = 0;
     for &field in shape(rtype) {
         let length = field_len(field, &rdata[at..]).map_err(|reason| RdataError { rtype, reason })?;
         if rdata.len() - at < length {
             return Err(RdataError { rtype, reason: "too short" });
         }
-        found.push((field, at..at + length));
+        found(field, at..at + length);
         at += length;
     }
-    if at == rdata.len() { Ok(found) } else { Err(RdataError { rtype, reason: "bytes left over at the end" }) }
+    if at == rdata.len() { Ok(()) } else { Err(RdataError { rtype, reason: "bytes left over at the end" }) }
 }
 
 /// Whether the rdata suits its type and may be stored and served.
@@ -185,7 +191,7 @@ pub fn check(rtype: RecordType, rdata: &[u8]) -> Result<(), RdataError> {
     if rdata.len() > usize::from(u16::MAX) {
         return Err(RdataError { rtype, reason: "more than 65535 bytes" });
     }
-    fields(rtype, rdata).map(drop)
+    split(rtype, rdata, |_, _| {})
 }
 
 /// Whether two spellings of one rdata of this type are possible: names in any case (RFC 4034 §6.2).

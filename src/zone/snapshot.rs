@@ -60,7 +60,11 @@ impl Zone {
     /// Makes a zone of nodes of distinct names at or below its origin; `serial` replaces the one in `soa`, which replaces
     /// any SOA among the nodes.
     pub fn from_blocks(origin: Name, soa: Soa, serial: u64, blocks: Vec<Block>) -> Zone {
-        let entries: Vec<Entry> = blocks.into_iter().map(|block| Entry::new(block, 0)).collect();
+        Zone::from_entries(origin, soa, serial, blocks.into_iter().map(|block| Entry::new(block, 0)).collect())
+    }
+
+    /// The same of nodes whose names have been hashed.
+    pub(super) fn from_entries(origin: Name, soa: Soa, serial: u64, entries: Vec<Entry>) -> Zone {
         let mut zone = Zone {
             table: Table::new(),
             origin_hash: NameHash::of(origin.as_wire()),

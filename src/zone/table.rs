@@ -30,6 +30,12 @@ impl Entry {
         Entry { hash: hash(block.owner()), children, block }
     }
 
+    /// The same for a name that was hashed before, and without children.
+    pub(super) fn hashed(hash: u32, block: Block) -> Entry {
+        debug_assert_eq!(hash, self::hash(block.owner()));
+        Entry { hash, children: 0, block }
+    }
+
     fn is_of_name_of(&self, other: &Entry) -> bool {
         self.hash == other.hash && self.block.owner() == other.block.owner()
     }

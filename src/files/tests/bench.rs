@@ -222,7 +222,7 @@ impl Bench {
 
     async fn start(home: Arc<TempDir>, world: Arc<Mutex<World>>) -> Bench {
         let (files, _) =
-            ZoneFiles::open(&home.path().join("zones"), &home.path().join("data"), Arc::<Metrics>::default())
+            ZoneFiles::open(&home.path().join("zones"), &home.path().join("data"), true, Arc::<Metrics>::default())
                 .expect("usable directories");
         let (commands, mut asked) = mpsc::channel::<CommandRequest>(8);
         let zones = world.lock().expect("no panic").published.subscribe();

@@ -19,13 +19,14 @@ fn all_files_are_offered_and_those_with_errors_are_held() {
     fs::write(zones.join("a.example.zone"), EXAMPLE).expect("a file");
     fs::write(zones.join("bad.example.zone"), "@ SOA\n").expect("a file");
     fs::write(zones.join("README"), "no zone").expect("a file");
-    let (_, offer) = ZoneFiles::open(&zones, &home.path().join("data"), Arc::<Metrics>::default()).expect("it opens");
+    let (_, offer) =
+        ZoneFiles::open(&zones, &home.path().join("data"), true, Arc::<Metrics>::default()).expect("it opens");
     let origins: Vec<String> = offer.iter().map(|content| content.origin().to_string()).collect();
     assert_eq!(origins, ["a.example.", "b.example."]);
     let missing = home.path().join("new/zones");
-    ZoneFiles::open(&missing, &home.path().join("data2"), Arc::<Metrics>::default()).expect("it is made");
+    ZoneFiles::open(&missing, &home.path().join("data2"), true, Arc::<Metrics>::default()).expect("it is made");
     assert!(missing.is_dir());
-    let error = ZoneFiles::open(&zones.join("README"), &home.path().join("data3"), Arc::<Metrics>::default());
+    let error = ZoneFiles::open(&zones.join("README"), &home.path().join("data3"), true, Arc::<Metrics>::default());
     assert!(error.err().is_some_and(|error| error.to_string().contains("--zones")));
 }
 

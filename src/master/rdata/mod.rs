@@ -19,7 +19,7 @@ mod timestamp;
 use std::borrow::Cow;
 
 pub(super) use print::write;
-pub(super) use read::read;
+pub(super) use read::{read, read_into};
 pub(super) use reader::number;
 
 use super::lexer::Lexer;

@@ -11,23 +11,34 @@ use crate::zone::{Name, Rdata, RecordType};
 
 /// Reads the tokens after a record's type.
 pub(in crate::master) fn read(rtype: RecordType, tokens: &[Token<'_>], origin: &Name) -> Result<Rdata, TextError> {
-    let mut reader = Reader::new(tokens, origin);
     let mut wire = Vec::with_capacity(32);
+    read_into(rtype, tokens, origin, &mut wire)?;
+    Ok(Rdata::new(wire))
+}
+
+/// The same in place of what is in `wire`.
+pub(in crate::master) fn read_into(
+    rtype: RecordType,
+    tokens: &[Token<'_>],
+    origin: &Name,
+    wire: &mut Vec<u8>,
+) -> Result<(), TextError> {
+    wire.clear();
+    let mut reader = Reader::new(tokens, origin);
     let first = tokens.first().map(|token| token.at);
     // Without a length after it, it is a string of one number sign.
     let numbered = tokens.get(1).is_none_or(|next| next.text.first().is_none_or(|byte| !byte.is_ascii_alphabetic()));
     if numbered && reader.token_if(|token| token.text == br"\#" && !token.quoted).is_some() {
-        generic(&mut reader, &mut wire)?;
+        generic(&mut reader, wire)?;
     } else if rtype == RecordType::NXT {
-        historic::read_nxt(&mut reader, &mut wire)?;
+        historic::read_nxt(&mut reader, wire)?;
     } else {
         for &field in shape(rtype) {
-            read_field(field, rtype, &mut reader, &mut wire)?;
+            read_field(field, rtype, &mut reader, wire)?;
         }
     }
     reader.finish()?;
-    check(rtype, &wire).map_err(|error| TextError { at: first, message: error.to_string().into() })?;
-    Ok(Rdata::new(wire))
+    check(rtype, wire).map_err(|error| TextError { at: first, message: error.to_string().into() })
 }
 
 /// `\# length hex` (RFC 3597 §5).

@@ -65,15 +65,13 @@ impl<'a, 't> Reader<'a, 't> {
     /// A name, completed by the origin, in wire form.
     pub(super) fn name(&mut self, out: &mut Vec<u8>) -> Result<(), TextError> {
         let origin = self.origin.as_wire();
-        let wire = self.parse("a name", |text| {
+        self.parse("a name", |text| {
             // NSD and Knot take it for a directive, or for a slip.
             if text.starts_with(b"$") {
                 return Err(TextError::new(r"a name that starts with a dollar sign is written \$"));
             }
-            Name::parse_to_wire(text, Some(origin)).map_err(|error| TextError::new(error.to_string()))
-        })?;
-        out.extend_from_slice(&wire);
-        Ok(())
+            Name::parse_onto(text, Some(origin), out).map_err(|error| TextError::new(error.to_string()))
+        })
     }
 
     /// A string with its escapes undone.
