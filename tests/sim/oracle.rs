@@ -159,7 +159,9 @@ impl Oracle {
 
     fn check_serial(&mut self, machine: usize, replica: &Replica, zone: &Zone) {
         let life = life_of(replica, zone).map(|held| held.state().incarnation());
-        let disputed = self.is_disputed(life);
+        // What is published waits for the disk, and the replica may have gone on meanwhile.
+        let mut lives = replica.catalog().of(zone.origin()).map(|member| member.incarnation);
+        let disputed = self.is_disputed(life) || lives.any(|life| self.ledger.is_disputed(life));
         let (highest, shown) = self.serials.entry((machine, zone.origin().clone())).or_default();
         if zone.serial() < *highest {
             let (origin, serial) = (zone.origin(), zone.serial());
