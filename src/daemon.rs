@@ -27,7 +27,7 @@ use crate::files::{self, ZoneFiles};
 use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
 use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, View};
-use crate::serve::{CookieRoots, EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
+use crate::serve::{self, CookieRoots, EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
 use crate::store::{BackupError, BackupHead, Retention, Snapshot, Store, Writer};
 use crate::zone::{Zone, ZoneSet};
 
@@ -44,6 +44,7 @@ const BACKUP_PIECE: usize = 256 << 10;
 
 /// Runs a node until SIGTERM or SIGINT.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    serve::give_back_memory_at_once();
     start_logging(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

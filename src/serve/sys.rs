@@ -1,4 +1,5 @@
-//! Batches of datagrams through recvmmsg(2) and sendmmsg(2), and the socket options that have no safe wrapper.
+//! Batches of datagrams through recvmmsg(2) and sendmmsg(2), the socket options that have no safe wrapper, and the one
+//! setting of the allocator.
 //!
 //! The only unsafe code of the crate. Must not know what a datagram means. Linux alone: the calls, `IP_PKTINFO` and
 //! `SO_RCVBUFFORCE` are its own.
@@ -11,7 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, NonNull};
 
-use libc::c_int;
+use libc::{c_int, c_long};
+// The allocator, of which one function is called by its name in C.
+use mimalloc as _;
 
 /// Datagrams in one system call; see the measurement in [`super::udp`].
 pub(super) const BATCH: usize = 32;
@@ -24,6 +27,21 @@ const MAX_DATAGRAM: usize = 4096 + 64;
 /// Room for the ancillary data of one datagram: IPV6_PKTINFO, the larger of the two.
 // SAFETY: CMSG_SPACE only computes.
 const CONTROL: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::in6_pktinfo>() as u32) } as usize;
+
+/// `mi_option_purge_delay` of mimalloc 3: for how many milliseconds memory that was freed is kept for later.
+const PURGE_DELAY: c_int = 15;
+
+unsafe extern "C" {
+    fn mi_option_set(option: c_int, value: c_long);
+}
+
+/// Has memory that is freed in large pieces given back to the system at once. By itself the allocator keeps it for a
+/// second and then looks at it at some later call, which in a node at rest does not come: what it took to read a large
+/// zone would stay.
+pub fn give_back_memory_at_once() {
+    // SAFETY: the function takes any option and value, and may be called at any time.
+    unsafe { mi_option_set(PURGE_DELAY, 0) }
+}
 
 /// Datagrams received together, each with room for its response. Nothing is allocated after the first responses.
 pub(super) struct Batch {

@@ -221,9 +221,10 @@ impl Bench {
     }
 
     async fn start(home: Arc<TempDir>, world: Arc<Mutex<World>>) -> Bench {
-        let (files, _) =
-            ZoneFiles::open(&home.path().join("zones"), &home.path().join("data"), true, Arc::<Metrics>::default())
-                .expect("usable directories");
+        let is_offer_wanted = !world.lock().expect("no panic").initialised;
+        let [zones, data] = ["zones", "data"].map(|name| home.path().join(name));
+        let opened = ZoneFiles::open(&zones, &data, is_offer_wanted, Arc::<Metrics>::default());
+        let (files, _) = opened.expect("usable directories");
         let (commands, mut asked) = mpsc::channel::<CommandRequest>(8);
         let zones = world.lock().expect("no panic").published.subscribe();
         let stop = CancellationToken::new();

@@ -7,6 +7,7 @@ use super::bench::{Bench, EXAMPLE, name, parse};
 use crate::files::ZoneFiles;
 use crate::files::bases::Bases;
 use crate::files::rewrite::Rewrite;
+use crate::master::ZoneFile;
 use crate::metrics::Metrics;
 use crate::zone::Change;
 
@@ -82,6 +83,28 @@ async fn what_happened_on_both_sides_while_the_node_was_down_is_merged() {
     bench.settled("example.zone", "example.").await;
     assert!(bench.world().has("example.", "remote.example."));
     assert!(bench.read("example.zone").contains("192.0.2.22"));
+}
+
+#[tokio::test]
+async fn a_file_that_agreed_with_its_zone_is_known_again_after_a_restart() {
+    let bench = Bench::example().await;
+    bench.settled("example.zone", "example.").await;
+    let text = bench.read("example.zone");
+    let marker =
+        ZoneFile::parse("z", text.as_bytes(), &name("example."), &mut |_| Err(String::new())).expect("a zone").marker();
+    let origin = name("example.");
+    let bases = Bases::open(bench.zones().with_file_name("data/bases")).expect("bases");
+    assert_eq!(bases.agreed(&origin).map(|agreed| agreed.marker()), Some(marker));
+    // What other nodes edited meanwhile is patched in, and the file is no save.
+    let commands = bench.world().commands.len();
+    let remote = format!("{EXAMPLE}remote A 192.0.2.50\n");
+    let bench = bench.restart(|bench| bench.world().edit("example.", |zone| *zone = parse("example.", &remote))).await;
+    bench.settled("example.zone", "example.").await;
+    assert!(bench.read("example.zone").contains("192.0.2.50"));
+    assert_eq!(bench.world().commands.len(), commands);
+    // Without the base of its marker it is read like any other.
+    bases.forget(&origin);
+    assert!(bases.agreed(&origin).is_none());
 }
 
 #[tokio::test]

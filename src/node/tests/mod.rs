@@ -32,8 +32,8 @@ fn handle(node: &mut Node, event: Event) -> Vec<Effect> {
     others
 }
 
-/// A node that has started a cluster with one zone.
-fn started(joins: bool) -> Node {
+/// A node with an empty disk.
+fn fresh(joins: bool) -> Node {
     let config = NodeConfig {
         name: "ns1".to_owned(),
         cluster: "test".to_owned(),
@@ -44,7 +44,12 @@ fn started(joins: bool) -> Node {
         settings: Default::default(),
         seed: 1,
     };
-    let mut node = Node::new(config, Saved::default(), at(0));
+    Node::new(config, Saved::default(), at(0))
+}
+
+/// A node that has started a cluster with one zone.
+fn started(joins: bool) -> Node {
+    let mut node = fresh(joins);
     handle(&mut node, Event::Files(vec![content("corp.example.").into()]));
     node
 }
@@ -134,6 +139,39 @@ fn a_state_under_the_incarnation_of_another_zone_is_not_taken() {
     let changed = node.replica.merge(state);
     assert_eq!((changed.alarms.len(), changed.publish), (1, false));
     assert!(node.served().get(&name("evil.example.")).is_none());
+}
+
+#[test]
+fn files_are_served_while_their_import_is_stored_and_shown_as_provisional() {
+    let (mut node, zone) = (fresh(false), name("corp.example."));
+    let mut effects = node.handle(Event::Files(vec![content("corp.example.").into()]), at(1));
+    let asked = |effects: &[Effect]| -> Vec<PersistId> {
+        let ids = effects.iter().map(|effect| if let Effect::Persist { id, .. } = effect { Some(*id) } else { None });
+        ids.flatten().collect()
+    };
+    let writes = asked(&effects);
+    let (import, facts) = writes.split_last().expect("an import");
+    for id in facts {
+        effects.extend(node.handle(Event::Persisted { id: *id, result: Ok(()) }, at(2)));
+    }
+    let published = |effects: &[Effect]| {
+        let sets = effects.iter().rev().find_map(|effect| match effect {
+            Effect::Publish(zones) => Some(zones.clone()),
+            _ => None,
+        });
+        sets.and_then(|zones| Some(zones.get(&zone)?.version() != [0; 8]))
+    };
+    assert_eq!(published(&effects), Some(false), "served, but not replicated");
+    assert!(node.view(at(2)).zones.iter().all(|shown| shown.provisional && shown.origin == zone));
+    assert!(node.replica().serving(&zone).is_none());
+    let effects = node.handle(Event::Persisted { id: *import, result: Ok(()) }, at(3));
+    let mut after = Vec::new();
+    for id in asked(&effects) {
+        after.extend(node.handle(Event::Persisted { id, result: Ok(()) }, at(4)));
+    }
+    assert_eq!(published(&[effects, after].concat()), Some(true));
+    let view = node.view(at(4));
+    assert_eq!(view.zones.iter().map(|shown| shown.provisional).collect::<Vec<_>>(), [false]);
 }
 
 #[test]
