@@ -21,10 +21,11 @@ pub(super) fn add<'z: 'q, 'q>(message: &mut Message<'z, 'q>) {
         // Of what is added here only SRV points on: a NAPTR led to it. Service bindings are not followed further.
         let points_on = placed.section != Section::Additional || placed.rrset.rtype == RecordType::SRV;
         // The name servers of a referral are all that a minimal response adds addresses of.
-        if points_on && (!message.is_minimal() || placed.section == Section::Authority) {
-            if add_all_pointed(message, placed).is_err() {
-                return;
-            }
+        if points_on
+            && (!message.is_minimal() || placed.section == Section::Authority)
+            && add_all_pointed(message, placed).is_err()
+        {
+            return;
         }
         index += 1;
     }

@@ -16,6 +16,7 @@ pub(super) struct NameBuf<'n> {
 
 /// The bytes of a name in the case in which they were written.
 #[derive(Clone, Copy)]
+#[expect(clippy::large_enum_variant, reason = "it lies on the stack once a query, and nothing is allocated for one")]
 enum Written<'n> {
     /// In the query or in a zone.
     Elsewhere(&'n [u8]),
