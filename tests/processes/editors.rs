@@ -100,6 +100,8 @@ fn a_save_in_any_programs_way_is_one_edit() {
         until(&format!("what {habit} saved to be served"), || answers(&node, habit) == [address.as_str()]);
         written_back(&node);
         barrier(&node);
+        // What is answered is counted a moment later.
+        until("the edit to be counted", || serial(&node) > before);
         assert_eq!(serial(&node), before + 1, "{habit} makes one edit");
         assert_eq!(held(&node), Vec::<Value>::new(), "{habit}");
     }
