@@ -16,8 +16,8 @@ use crate::node::REQUEST_TIMEOUT;
 /// How many requests may be under way at once; more wait, within their time.
 const MAX_REQUESTS: usize = 64;
 
-/// How many idle connections are kept to one peer: as many as a transfer of a state uses.
-const MAX_IDLE_PER_PEER: usize = 3;
+/// How many idle connections are kept to one peer.
+const MAX_IDLE_PER_PEER: usize = 2;
 
 /// How many idle connections are kept in all.
 const MAX_IDLE: usize = 128;

@@ -11,8 +11,6 @@ use crate::replica::{IncarnationId, StateError, Summary};
 
 /// How many chunks of a state are taken in: some gigabytes.
 const MAX_CHUNKS: u32 = 1 << 14;
-/// How many chunks of a state are asked for at once, so that the giver makes the next ones while this node takes one in.
-const CHUNKS_AT_ONCE: usize = 3;
 
 impl Node {
     /// Begins a session with a member, or notes that one is wanted.
@@ -24,7 +22,6 @@ impl Node {
         self.peers.entry(peer).asked = Some(now.mono);
         let session = Session {
             request: RequestId(0),
-            ahead: Default::default(),
             step: Step::Roster,
             theirs: Vec::new(),
             todo: Default::default(),
@@ -44,14 +41,12 @@ impl Node {
     pub(super) fn go_on(&mut self, to: SocketAddr, mut session: Session, step: Step, request: Request) {
         let id = self.sessions.next_request(to);
         session.request = id;
-        session.ahead.clear();
         session.step = step;
         self.sessions.put(to, session);
         self.effects.push(Effect::SendRequest { id, to, payload: wire::encode(&request) });
     }
 
     pub(super) fn on_response(&mut self, id: RequestId, result: Result<Vec<u8>, String>, now: Now) {
-        let Some(result) = self.sessions.set_aside(id, result) else { return };
         let Some((peer, session)) = self.sessions.take(id) else { return };
         match result.map(|bytes| wire::decode::<Response>(&bytes)) {
             Ok(Ok(response)) => {
@@ -133,7 +128,8 @@ impl Node {
             return self.report_once(Severity::Error, message, now);
         }
         if partial.state.seen() < partial.count {
-            return self.await_chunk(peer, session, Step::Chunks { incarnation, partial, repair }, now);
+            let request = Request::Chunk { transfer: partial.transfer, index: partial.state.seen() };
+            return self.go_on(peer, session, Step::Chunks { incarnation, partial, repair }, request);
         }
         match partial.state.finish() {
             Ok(state) => {
@@ -142,27 +138,6 @@ impl Node {
                 self.pull_next(peer, session, now);
             }
             Err(error) => self.refuse_state(peer, &error, now),
-        }
-    }
-
-    /// Waits for the next chunk of a state, and asks for those after it.
-    fn await_chunk(&mut self, peer: SocketAddr, mut session: Session, step: Step, now: Now) {
-        let Step::Chunks { partial, .. } = &step else { return };
-        for index in partial.state.seen() + session.ahead.len() as u32..partial.count {
-            if session.ahead.len() == CHUNKS_AT_ONCE {
-                break;
-            }
-            let id = self.sessions.next_request(peer);
-            session.ahead.push_back((id, None));
-            let payload = wire::encode(&Request::Chunk { transfer: partial.transfer, index });
-            self.effects.push(Effect::SendRequest { id, to: peer, payload });
-        }
-        let Some((id, early)) = session.ahead.pop_front() else { return };
-        session.request = id;
-        session.step = step;
-        self.sessions.put(peer, session);
-        if let Some(outcome) = early {
-            self.on_response(id, outcome, now);
         }
     }
 

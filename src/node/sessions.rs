@@ -14,15 +14,10 @@ use crate::replica::{IncarnationId, Summary};
 /// How many sessions run at once. Each may hold a zone's state in memory.
 const MAX_SESSIONS: usize = 4;
 
-/// What came of a request: the plain payload of the response, or why there is none.
-pub(super) type Outcome = Result<Vec<u8>, String>;
-
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) request: RequestId,
-    /// Requests for the chunks after the one that is waited for, with the responses that came early.
-    pub(super) ahead: VecDeque<(RequestId, Option<Outcome>)>,
     pub(super) step: Step,
     /// What the peer holds, once it said so.
     pub(super) theirs: Vec<Summary>,
@@ -92,18 +87,6 @@ impl Sessions {
             return None;
         }
         Some((peer, session))
-    }
-
-    /// Keeps the response to a request whose turn has not come; gives back any other.
-    pub(super) fn set_aside(&mut self, id: RequestId, outcome: Outcome) -> Option<Outcome> {
-        let session = self.requests.get(&id).and_then(|peer| self.active.get_mut(peer));
-        match session.and_then(|session| session.ahead.iter_mut().find(|(ahead, _)| *ahead == id)) {
-            Some((_, early)) => {
-                *early = Some(outcome);
-                None
-            }
-            None => Some(outcome),
-        }
     }
 
     /// Puts a session that goes on in place.
