@@ -61,6 +61,11 @@ impl Bootstrap {
         self.provisional.iter()
     }
 
+    /// Whether this zone is one of them.
+    pub(super) fn is_provisional(&self, origin: &Name) -> bool {
+        self.provisional.get(origin).is_some()
+    }
+
     /// Serves no more from files than these zones.
     fn keep_provisional(&mut self, is_kept: impl Fn(&Name) -> bool) {
         if self.provisional.iter().any(|zone| !is_kept(zone.origin())) {

@@ -89,7 +89,10 @@ impl Node {
         // While the disk is behind each write brings along all that failed before it, so only one is on its way at a time:
         // what a second one brought along could undo the first.
         let alone = !self.durability.is_behind() || sorted.takes_only(&zone);
+        // It is answered from its file already, and takes edits as soon as its import is kept.
+        let arrives = self.replica.is_catalog_staged() && self.bootstrap.is_provisional(&zone);
         let fits = alone
+            && !arrives
             && !sorted.blocked.contains(&zone)
             && match &command {
                 Command::Edit(edit) | Command::Direct(DirectEdit { edit, .. }) => {

@@ -35,7 +35,8 @@ pub(crate) fn load(options: &Options) -> io::Result<()> {
     let mut report = Report::new("load", &format!("Loading {} names on one core", options.large));
     report.say(
         "The file is in the page cache. NSD, Knot and BIND keep nothing but the file and load it again at a restart; \
-         Grapevine has by its first answer made the zone durable, and restarts from its store.",
+         Grapevine answers from the file while it makes the zone durable, and restarts from its store. Memory is that after \
+         all is written.",
     );
     table(&mut report, &samples, 2);
     for (peer, bound) in [(Kind::Nsd, 1.0), (Kind::Knot, 0.7)] {

@@ -164,6 +164,9 @@ fn files_are_served_while_their_import_is_stored_and_shown_as_provisional() {
     assert_eq!(published(&effects), Some(false), "served, but not replicated");
     assert!(node.view(at(2)).zones.iter().all(|shown| shown.provisional && shown.origin == zone));
     assert!(node.replica().serving(&zone).is_none());
+    // What is answered can be edited: the edit waits for the import.
+    let edit = node.handle(Event::Command { ticket: Ticket(1), command: add("corp.example.", "early") }, at(2));
+    assert!(edit.is_empty(), "{edit:?}");
     let effects = node.handle(Event::Persisted { id: *import, result: Ok(()) }, at(3));
     let mut after = Vec::new();
     for id in asked(&effects) {
