@@ -14,7 +14,8 @@ use super::{Command, Now, Severity};
 use crate::replica::check_content;
 use crate::zone::{Name, Zone, ZoneSet};
 
-/// How often a node that has not synced yet looks whether it is on it to start the cluster.
+/// How often a node that has not synced yet looks whether it is on it to start the cluster, and one whose import was not
+/// kept tries again.
 pub(super) const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// For how long such a node waits at least: enough for a running cluster to be found.
 const GRACE: Duration = Duration::from_secs(3);
@@ -113,6 +114,19 @@ impl Node {
         self.publish();
     }
 
+    /// Tries once more to import what is served from files, if the disk would not keep it.
+    fn import_again(&mut self, now: Now) {
+        let pending: Vec<Zone> = self.bootstrap.provisional().map(|zone| Zone::clone(zone)).collect();
+        if pending.is_empty() {
+            return;
+        }
+        self.arm(now.mono + LOOK_AROUND, Timer::Bootstrap);
+        let waits = self.commands.iter().any(|(_, command)| matches!(command, Command::Import(_)));
+        if !waits && !self.replica.is_catalog_staged() {
+            self.enqueue(None, Command::Import(pending), now);
+        }
+    }
+
     fn may_import(&mut self, content: &Zone) -> bool {
         if let Err(error) = check_content(content) {
             self.report(Severity::Warn, format!("a zone file is not imported: {error}"));
@@ -136,7 +150,7 @@ impl Node {
     /// Starts the cluster if only such nodes are around as have not synced either, and this one is the first of them.
     pub(super) fn look_around(&mut self, now: Now) {
         if self.bootstrap.done {
-            return;
+            return self.import_again(now);
         }
         self.bootstrap.waited += LOOK_AROUND;
         self.arm(now.mono + LOOK_AROUND, Timer::Bootstrap);

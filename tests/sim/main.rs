@@ -42,6 +42,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (801, "that a life was forgotten while its listing was on its way to disk was forgotten at the next edit"),
     (1071, "a node that crashed forgot what it had served, and nobody told of a serial with two contents"),
     (1706, "writes that had failed were made again behind an edit that they undid on disk"),
+    (1790, "zones whose import the disk would not keep were served from their files for ever, by that node alone"),
     (2390, "an edit of a zone that was made anew meanwhile was acknowledged with the serial of the zone's other life"),
     (4869, "while a life waited to rise above a deleted one, another was served that was below that one too"),
 ];

@@ -59,7 +59,7 @@ pub(in crate::node) struct World {
     pub(in crate::node) hung: BTreeMap<usize, Vec<(PersistId, Vec<Write>)>>,
     pub(in crate::node) disks: Vec<Kept>,
     pub(in crate::node) reports: Vec<(usize, Severity, String)>,
-    /// Every request, by asker, as it was sent.
+    /// Every request that arrived, by asker.
     pub(in crate::node) requests: Vec<(usize, Request)>,
     /// How many more requests for chunks are answered; the others fail.
     pub(in crate::node) chunks_left: usize,
@@ -186,10 +186,10 @@ impl World {
     fn ask(&mut self, at: usize, id: RequestId, to: usize, payload: Vec<u8>) -> (usize, Event) {
         let request: Request = wire::decode(&payload).expect("nodes speak well");
         let is_chunk = matches!(request, Request::Chunk { .. });
-        self.requests.push((at, request));
         if !self.reaches(at, to) || is_chunk && self.chunks_left == 0 {
             return (at, Event::Response { id, result: Err("cut".to_owned()) });
         }
+        self.requests.push((at, request));
         self.chunks_left -= usize::from(is_chunk);
         self.asked.push((at, id));
         (to, Event::Request { inbound: InboundId(self.asked.len() as u64 - 1), payload })
