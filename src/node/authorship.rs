@@ -4,7 +4,8 @@
 //! already. The store notices a copy when it is opened (its file is another one). Here is noticed what shows only among
 //! others: members hold more edits of this node's actor than it has made, hold others under the same numbers, or make
 //! edits as that actor themselves. Then the node makes no further edit as that actor, but as a new one. So it does after
-//! an edit that the disk would not keep.
+//! an edit that the disk would not keep, and when a life of a zone is back that was deleted: which numbers were used in it
+//! was forgotten with it.
 
 use super::node::Node;
 use super::{CommandError, Now, Severity};

@@ -12,7 +12,7 @@ use super::transfers::POINTS_WITH_ZONE;
 use super::wire::{self, Enclosed, Gossip, MAX_RUMOUR, Pulled, Request, Response};
 use super::{Effect, InboundId, Now, Severity};
 use crate::codec;
-use crate::replica::{Batch, Changed, Digest, IncarnationId, VersionHash, VersionVector};
+use crate::replica::{Batch, Changed, Digest, IncarnationId, VersionHash, VersionVector, Write};
 use crate::zone::{Name, served_serial};
 
 /// Up to this many members hear of an edit from its author directly; in a larger cluster some hear it from others.
@@ -66,7 +66,13 @@ impl Node {
         let room = MAX_POINTS.saturating_sub(self.points.len());
         let points = changed.points.into_iter().map(|(zone, (serial, version))| (zone, serial, version));
         self.points.extend(points.take(room));
-        self.persist_consequences(changed.writes);
+        let mut writes = changed.writes;
+        if changed.revived {
+            // As the present actor this node may have edited that life before.
+            self.facts.actor = None;
+            writes.push(Write::Facts(self.facts.clone()));
+        }
+        self.persist_consequences(writes);
         if changed.publish {
             self.publish();
             self.tell_soon(now);

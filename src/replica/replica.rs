@@ -76,6 +76,8 @@ pub struct Changed {
     pub points: BTreeMap<IncarnationId, (u64, VersionHash)>,
     /// Zones and serials that are now known to have stood for two contents.
     pub ambiguous: Vec<(Name, u64)>,
+    /// Whether a life is here again that had been deleted. Which numbers this node's edits had in it is forgotten.
+    pub revived: bool,
 }
 
 impl Changed {
@@ -99,6 +101,7 @@ impl Changed {
         self.alarms.extend(next.alarms);
         self.points.extend(next.points);
         self.ambiguous.extend(next.ambiguous);
+        self.revived |= next.revived;
     }
 }
 
@@ -190,6 +193,14 @@ impl Replica {
         if incarnation == self.catalog_id { Some(&self.catalog) } else { self.zones.get(&incarnation) }
     }
 
+    /// Whether somebody deleted this life, though it is listed again by somebody who did not know.
+    fn was_deleted(&self, incarnation: IncarnationId) -> bool {
+        let catalog = self.catalog();
+        catalog
+            .get(incarnation)
+            .is_some_and(|member| catalog.stub(&member.origin).is_some_and(|stub| stub.generation >= member.generation))
+    }
+
     /// Holds a new incarnation, unless it is here already.
     pub(super) fn adopt(&mut self, zone: ZoneReplica) {
         let incarnation = zone.state().incarnation();
@@ -274,6 +285,7 @@ impl Replica {
         match self.get_mut(incarnation) {
             Some(zone) => changed.absorb(state.zone(), zone.merge(&state)),
             None => {
+                changed.revived = self.was_deleted(incarnation);
                 self.zones.insert(incarnation, ZoneReplica::new(state, false));
             }
         }

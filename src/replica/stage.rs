@@ -269,6 +269,7 @@ impl Replica {
             if forgotten.contains(&zone.state().incarnation()) {
                 // Another node made the same life, and deleted it, while this one was on its way to disk.
                 changed.writes.push(zone.checkpoint(None));
+                changed.revived = true;
             }
             self.adopt(zone);
         }
