@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use grapevine::membership::Settings;
@@ -220,12 +221,16 @@ impl World {
             let Pending { index, life, happening } = *entry;
             self.now = at;
             self.watch_for_storms(happening.kind());
-            let machine = &self.machines[index];
+            let machine = &mut self.machines[index];
             if machine.life != life {
                 continue;
             }
             if machine.paused_until > at {
                 let at = machine.paused_until;
+                if matches!(happening, Happening::Kept(..)) {
+                    // Should the pause end early, later answers of the disk still come after this one.
+                    machine.disk_answers_until = machine.disk_answers_until.max(at);
+                }
                 self.put(at, index, life, happening);
             } else {
                 self.happen(index, happening);
@@ -307,6 +312,16 @@ impl World {
                 self.schedule(at, index, Happening::Synced);
             }
             Effect::Publish(zones) => {
+                self.note(|| {
+                    let before = &self.machines[index].served;
+                    let is_new =
+                        |zone: &&Arc<Zone>| !before.get(zone.origin()).is_some_and(|old| Arc::ptr_eq(old, zone));
+                    let shown = |zone: &Arc<Zone>| format!("{} at {}", zone.origin(), zone.serial());
+                    format!(
+                        "node {index} serves {}",
+                        zones.iter().filter(is_new).map(shown).collect::<Vec<_>>().join(", ")
+                    )
+                });
                 let machine = &mut self.machines[index];
                 let before = std::mem::replace(&mut machine.served, zones);
                 if let Some(node) = &machine.node {
