@@ -85,7 +85,7 @@ fn edit(genesis: &ZoneState, actor: u8) -> (ZoneReplica, Vec<Arc<Batch>>) {
         let dot = replica.next_dot(ActorId([actor; 16]));
         let batch = replica.state().prepare(&request, dot, Hlc(u64::from(number))).expect("a right edit");
         let batch = Arc::new(batch.expect("it changes something"));
-        let position = replica.reserve_position();
+        let position = replica.take_position();
         replica.commit(vec![(position, Arc::clone(&batch))]);
         batches.push(batch);
     }

@@ -276,7 +276,7 @@ impl ZoneFiles {
                 continue;
             }
             match kind {
-                Kind::Placed if entry.sources.len() < 2 => self.due.insert(origin.clone(), now + PLACED),
+                Kind::Placed if entry.is_placed_anew() => self.due.insert(origin.clone(), now + PLACED),
                 Kind::Done | Kind::Placed => self.due.insert(origin.clone(), now + QUIET),
                 Kind::Underway => self.due.insert(origin.clone(), now + UNDERWAY),
                 Kind::Attributes => Some(*self.due.entry(origin.clone()).or_insert(now + QUIET)),

@@ -62,6 +62,15 @@ impl Entry {
             })
     }
 
+    /// Whether the only text of the file is another file than the one that was read, and so not this node's own write.
+    pub(super) fn is_placed_anew(&self) -> bool {
+        let is_another = |source: &SourceFile| {
+            let known = source.signature.zip(Signature::now(&source.path));
+            known.is_none_or(|(known, now)| !known.is_of_same_file(now))
+        };
+        self.sources.len() < 2 && self.sources.iter().all(is_another)
+    }
+
     /// Whether a text of the file is at this path, as the system names it.
     pub(super) fn consists_of(&self, path: &Path) -> bool {
         self.path == path || self.sources.iter().any(|source| source.places.iter().any(|place| place == path))

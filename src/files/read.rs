@@ -51,6 +51,11 @@ impl Signature {
         fs::metadata(path).ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata))
     }
 
+    /// Whether two signatures are of one file, whatever was written to it.
+    pub(super) fn is_of_same_file(self, other: Signature) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// Whether the file is certainly the one that had this signature.
     pub(super) fn proves_unchanged(self, now: Option<Signature>) -> bool {
         !self.fresh && now.is_some_and(|now| Signature { fresh: false, ..now } == self)

@@ -33,4 +33,4 @@ pub use config::{EncryptedConfig, Listener, ServeConfig, TcpLimits};
 pub use cookies::CookieRoots;
 pub use rate_limit::RateLimit;
 pub use servers::{ServeError, Servers};
-pub use sys::give_back_memory_at_once;
+pub(crate) use sys::give_back_memory_at_once;

@@ -38,7 +38,7 @@ unsafe extern "C" {
 /// Has memory that is freed in large pieces given back to the system at once. By itself the allocator keeps it for a
 /// second and then looks at it at some later call, which in a node at rest does not come: what it took to read a large
 /// zone would stay.
-pub fn give_back_memory_at_once() {
+pub(crate) fn give_back_memory_at_once() {
     // SAFETY: the function takes any option and value, and may be called at any time.
     unsafe { mi_option_set(PURGE_DELAY, 0) }
 }
