@@ -36,7 +36,9 @@ pub(crate) struct Oracle {
     /// Acknowledged edits that went with the only disks that held them.
     pub(crate) gone_with_disks: u64,
     /// Lives of zones that went with the only disks that held them.
-    pub(crate) lives_gone: BTreeSet<IncarnationId>,
+    lives_gone: BTreeSet<IncarnationId>,
+    /// Lives that were on a disk which was lost, whoever else had them.
+    lost_somewhere: BTreeSet<IncarnationId>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -123,6 +125,17 @@ impl Oracle {
         self.ledger.is_disputed(catalog) || incarnation.is_some_and(|life| self.ledger.is_disputed(life))
     }
 
+    /// A disk is lost, and what it held.
+    pub(crate) fn disk_is_lost(&mut self, held: &[Summary]) {
+        self.lost_somewhere.extend(held.iter().map(|held| held.incarnation));
+    }
+
+    /// Whether nobody may hold a life that is listed: it was on disks that are lost, by all others it was deleted, and who
+    /// listed it had not heard of either.
+    pub(crate) fn may_be_held_by_nobody(&self, life: IncarnationId) -> bool {
+        self.lives_gone.contains(&life) || self.lost_somewhere.contains(&life) && self.ledger.has_ended(life)
+    }
+
     /// These are all disks that there are.
     pub(crate) fn only_these_remain(&mut self, disks: &[Vec<Summary>]) {
         self.gone_with_disks += self.ledger.only_these_remain(disks);
@@ -195,6 +208,10 @@ impl Oracle {
             self.violations.push(format!("node {machine}, zone {origin}: nobody ever added {key:?}"));
         }
         drop(known);
+        if self.ledger.is_disputed(incarnation) {
+            // What replaced what cannot be told where one number stands for two batches.
+            return;
+        }
         for node in zone.snapshot().iter() {
             let owner = node.name();
             for set in node.rrsets().filter(|set| set.rtype != RecordType::SOA) {

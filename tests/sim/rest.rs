@@ -83,7 +83,7 @@ impl Run {
             }
         }
         for member in replica.catalog().members() {
-            if replica.get(member.incarnation).is_none() && !oracle.lives_gone.contains(&member.incarnation) {
+            if replica.get(member.incarnation).is_none() && !oracle.may_be_held_by_nobody(member.incarnation) {
                 oracle.violations.push(format!("zone {} is listed and nobody holds it", member.origin));
             }
         }

@@ -157,7 +157,8 @@ impl World {
     /// Another disk is put into a machine that is down.
     pub(crate) fn replace_disk(&mut self, index: usize, disk: Disk) {
         self.note(|| format!("machine {index} gets another disk"));
-        self.machines[index].disk = disk;
+        let lost = std::mem::replace(&mut self.machines[index].disk, disk);
+        self.oracle.disk_is_lost(&lost.holds());
         self.oracle.went_back(index);
         self.forget_what_no_disk_holds();
     }
@@ -172,6 +173,7 @@ impl World {
     pub(crate) fn bury(&mut self, index: usize) {
         self.note(|| format!("machine {index} is gone for good"));
         self.machines[index].standing = Standing::Gone;
+        self.oracle.disk_is_lost(&self.machines[index].disk.holds());
         self.forget_what_no_disk_holds();
     }
 
