@@ -14,6 +14,8 @@ use crate::zones::push_name;
 
 /// How long an edit may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After how long an UPDATE is sent again: under load datagrams are lost.
+const SEND_AGAIN: Duration = Duration::from_millis(500);
 /// Names that edits go round.
 const NAMES: u64 = 1000;
 /// UPDATE's opcode (RFC 2136 §2.2), and class ANY to delete an RRset (§2.5.2).
@@ -56,7 +58,7 @@ impl Target {
             Target::Update(address) => {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
                 socket.connect(address)?;
-                socket.set_read_timeout(Some(PATIENCE))?;
+                socket.set_read_timeout(Some(SEND_AGAIN))?;
                 Connection::Update(socket)
             }
         })
@@ -78,9 +80,14 @@ impl Connection {
                 post(stream, &format!("/v1/zones/{origin}./records"), &body)
             }
             Connection::Update(socket) => {
-                socket.send(&update(origin, name, address))?;
-                let mut response = [0; 512];
-                let length = socket.recv(&mut response)?;
+                let (query, began, mut response) = (update(origin, name, address), Instant::now(), [0; 512]);
+                let length = loop {
+                    socket.send(&query)?;
+                    match socket.recv(&mut response) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock && began.elapsed() < PATIENCE => {}
+                        other => break other?,
+                    }
+                };
                 match response[..length].get(3).map(|flags| flags & 0x0f) {
                     Some(0) => Ok(()),
                     other => Err(io::Error::other(format!("the update was refused: {other:?}"))),
