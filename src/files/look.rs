@@ -6,7 +6,7 @@ use std::time::Instant;
 use std::{fs, io};
 
 use super::directory::{Ask, RETRY, SETTLE, ZoneFiles};
-use super::entry::Accepted;
+use super::entry::{Accepted, Entry};
 use super::held::Cause;
 use super::read::{Reading, Unread, read, still};
 use super::save::{Situation, Step, marker_of};
@@ -51,13 +51,8 @@ impl ZoneFiles {
     /// Whether the file of a zone that is served is as this node last saw it agree with the zone, before it was started
     /// anew: then there is no need to read what it says.
     fn remembered(&mut self, origin: &Name) -> bool {
-        let Some(entry) = self
-            .entries
-            .get(origin)
-            .filter(|entry| entry.dealt.or(entry.accepted.map(|accepted| accepted.hash)).is_none())
-        else {
-            return false;
-        };
+        let is_new = |entry: &&Entry| entry.dealt.is_none() && entry.accepted.is_none();
+        let Some(entry) = self.entries.get(origin).filter(is_new) else { return false };
         if self.served(origin).is_none() {
             return false;
         }
