@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 /// What the simulator calls [`grapevine::node::Effect::Malformed`].
 pub(crate) const MALFORMED: &str = "malformed message";
 
-/// The alarms that poison provokes. Anything else that a node reports is its own fault.
+/// The alarms that poison provokes, those that say more first. Anything else that a node reports is its own fault.
 pub(crate) const PROVOKED: &[&str] = &[
+    "is not applied: malformed message",
     MALFORMED,
     "two different batches claim this number",
-    "is not applied: malformed message",
     "is not applied",
     "sent a zone that this node does not accept",
     "is left alone",
@@ -115,7 +115,8 @@ fn break_it(batch: &mut Batch, how: u32) {
     }
 }
 
-/// Spoils an answer to a request: cuts it short, puts garbage in its place, or makes one of its batches illegal.
+/// Spoils an answer to a request: cuts it short, puts garbage in its place or in that of a state, or makes one of its
+/// batches illegal.
 /// `None` if there is nothing to spoil in it.
 pub(crate) fn spoil(payload: &[u8], rng: &mut StdRng) -> Option<Vec<u8>> {
     match rng.random_range(0..3) {
@@ -126,6 +127,10 @@ pub(crate) fn spoil(payload: &[u8], rng: &mut StdRng) -> Option<Vec<u8>> {
                 return None;
             }
             let (head, mut pulled): ((u8, u32), Vec<Pulled>) = codec::decode(payload).expect("a response");
+            if let [Pulled::State(_, _, first, _), ..] = &mut pulled[..] {
+                *first = garbage(rng);
+                return Some(codec::encode(&(head, pulled)));
+            }
             let batches = pulled.iter_mut().flat_map(|pulled| match pulled {
                 Pulled::Batches(batches, _) => batches.as_mut_slice(),
                 _ => &mut [],
