@@ -44,8 +44,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (1706, "writes that had failed were made again behind an edit that they undid on disk"),
     (1790, "zones whose import the disk would not keep were served from their files for ever, by that node alone"),
     (2390, "an edit of a zone that was made anew meanwhile was acknowledged with the serial of the zone's other life"),
+    (2397, "who pulled a zone's state was not told of serials that had stood for two contents"),
     (4023, "a life that was deleted came back, and a node used again the numbers that its edits of it had before"),
     (4869, "while a life waited to rise above a deleted one, another was served that was below that one too"),
+    (7607, "a refused edit stayed on a full disk, and a backup of it held another edit under the number used next"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
