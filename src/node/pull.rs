@@ -142,9 +142,9 @@ impl Node {
                     points
                 }
                 Pulled::State { transfer, chunks, first, points } => {
-                    match Partial::new(transfer, chunks, &first).map(|partial| (partial.is_whole(), partial)) {
-                        Ok((false, partial)) => unfinished = Some((incarnation, partial)),
-                        Ok((true, partial)) => match partial.state.finish() {
+                    match Partial::new(transfer, chunks, &first) {
+                        Ok(partial) if !partial.is_whole() => unfinished = Some((incarnation, partial)),
+                        Ok(partial) => match partial.state.finish() {
                             Ok(state) => changed.append(self.replica.merge(state)),
                             Err(error) => self.refuse_state(peer, &error, now),
                         },
