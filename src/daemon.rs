@@ -163,6 +163,7 @@ impl Daemon {
         let (backups, wanted) = mpsc::channel(1);
         let admin = Admin {
             view: ports.view.clone(),
+            views: ports.views,
             zones: zones.clone(),
             commands: ports.commands.clone(),
             questions: ports.questions,

@@ -56,6 +56,8 @@ pub struct FilesHandle {
 pub struct Admin {
     /// The node as it shows itself.
     pub view: watch::Receiver<Arc<View>>,
+    /// Where to ask for the node as it is now.
+    pub views: mpsc::Sender<oneshot::Sender<Arc<View>>>,
     /// The zones as they are served.
     pub zones: Arc<ArcSwap<ZoneSet>>,
     /// Where commands for the node go.
@@ -133,20 +135,20 @@ async fn limit(State(shared): Ctx, request: Request, next: Next) -> Response {
 }
 
 async fn status(State(shared): Ctx) -> Json<Status> {
-    Json(shared.status())
+    Json(shared.status().await)
 }
 
 async fn members(State(shared): Ctx) -> Json<Vec<MemberView>> {
-    Json(shared.view().members.clone())
+    Json(shared.view().await.members.clone())
 }
 
 async fn zones(State(shared): Ctx) -> Json<Vec<ZoneView>> {
-    Json(shared.view().zones.clone())
+    Json(shared.view().await.zones.clone())
 }
 
 async fn zone(State(shared): Ctx, Path(origin): Path<String>) -> Result<Json<ZoneReport>, ApiError> {
     let origin = parse_origin(&origin)?;
-    let view = shared.view();
+    let view = shared.view().await;
     let summary = view.zones.iter().find(|zone| zone.origin == origin).cloned();
     let served = shared.admin.zones.load().get(&origin).cloned();
     let (Some(summary), Some(served)) = (summary, served) else {
@@ -204,7 +206,8 @@ async fn wait(
         open = watching => if !open { return Err(ApiError::stopping()) },
         () = tokio::time::sleep(timeout.min(MAX_WAIT)) => {}
     }
-    let report = condition.look(&shared.view(), &origin);
+    let view = shared.view().await;
+    let report = condition.look(&view, &origin);
     Ok(Json(report))
 }
 
@@ -241,7 +244,7 @@ async fn decide(State(shared): Ctx, Path(origin): Path<String>, decision: Decisi
 }
 
 async fn metrics(State(shared): Ctx) -> Response {
-    let page = exposition::render(&shared.admin.metrics, &shared.status());
+    let page = exposition::render(&shared.admin.metrics, &shared.status().await);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 
@@ -258,13 +261,17 @@ impl Shared {
         &self.admin.backups
     }
 
-    fn view(&self) -> Arc<View> {
-        Arc::clone(&self.admin.view.borrow())
+    /// The node as it is: what was answered or acknowledged before a person asks is in it. Of a node that is about to
+    /// end, the last that was seen.
+    async fn view(&self) -> Arc<View> {
+        let (reply, answer) = oneshot::channel();
+        let fresh = ask(self.admin.views.send(reply), answer).await;
+        fresh.unwrap_or_else(|_| Arc::clone(&self.admin.view.borrow()))
     }
 
-    fn status(&self) -> Status {
+    async fn status(&self) -> Status {
         Status {
-            view: View::clone(&self.admin.view.borrow()),
+            view: Arc::unwrap_or_clone(self.view().await),
             process: self.admin.process.clone(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
             held: self.admin.files.held.borrow().to_vec(),

@@ -40,7 +40,7 @@ const MAX_BACKLOG: usize = 1024;
 /// How many things that have happened already are taken in before the loop waits again, which is when deadlines are seen.
 const AT_ONCE: usize = 64;
 
-/// How often the view is copied out at most. People do not see more, and a view of a large node costs.
+/// How often the view is copied out at most when nobody asks for one: a view of a large node costs.
 const VIEW_PERIOD: Duration = Duration::from_millis(50);
 /// How many times as long as a copy takes passes at least until the next: with thousands of zones copies take long, and
 /// the node has better to do.
@@ -122,12 +122,17 @@ type SentCommand = (Command, oneshot::Sender<Result<Applied, CommandError>>);
 /// A question with where its answer goes.
 type SentQuestion = (Question, oneshot::Sender<Result<Answer, CommandError>>);
 
+/// Where a view goes that somebody asked for.
+type ViewReply = oneshot::Sender<Arc<View>>;
+
 /// The other ends of the driver's channels.
 pub struct Ports {
     /// Takes commands. The outcome never comes if the driver ends first.
     pub commands: mpsc::Sender<SentCommand>,
     /// Takes questions about what the core holds.
     pub questions: mpsc::Sender<SentQuestion>,
+    /// Takes wishes for a view of the core as it is, rather than as it was a moment ago.
+    pub views: mpsc::Sender<ViewReply>,
     /// Takes the zone files as read at start, once.
     pub files: mpsc::Sender<Vec<Zone>>,
     /// For the store: writes to keep, in order.
@@ -170,6 +175,7 @@ pub struct Driver<C> {
     seeds: mpsc::Receiver<Vec<std::net::SocketAddr>>,
     commands: mpsc::Receiver<SentCommand>,
     questions: mpsc::Receiver<SentQuestion>,
+    views: mpsc::Receiver<ViewReply>,
     files: mpsc::Receiver<Vec<Zone>>,
     writes: mpsc::Sender<(PersistId, Vec<Write>)>,
     written: mpsc::Receiver<(PersistId, Result<(), String>)>,
@@ -197,6 +203,7 @@ enum Wake {
     Inbound(InboundRequest),
     Command(SentCommand),
     Question(SentQuestion),
+    View(ViewReply),
     Room,
     ViewOld,
     Stop,
@@ -208,6 +215,7 @@ impl<C: Core> Driver<C> {
     pub fn new(core: C, endpoint: Endpoint, options: Options) -> (Driver<C>, Ports) {
         let (commands_in, commands) = mpsc::channel(MAX_COMMANDS);
         let (questions_in, questions) = mpsc::channel(1);
+        let (views_in, views) = mpsc::channel(1);
         let (files_in, files) = mpsc::channel(1);
         let (writes, writes_out) = mpsc::channel(MAX_WAITING_WRITES);
         let (written_in, written) = mpsc::channel(MAX_WAITING_WRITES);
@@ -232,6 +240,7 @@ impl<C: Core> Driver<C> {
         let ports = Ports {
             commands: commands_in,
             questions: questions_in,
+            views: views_in,
             files: files_in,
             writes: writes_out,
             written: written_in,
@@ -251,6 +260,7 @@ impl<C: Core> Driver<C> {
             seeds,
             commands,
             questions,
+            views,
             files,
             writes,
             written,
@@ -291,6 +301,12 @@ impl<C: Core> Driver<C> {
                 Wake::Question((question, answer)) => {
                     // Who asked may have gone.
                     let _ = answer.send(self.core.inspect(&question));
+                }
+                Wake::View(reply) => {
+                    if self.view_old {
+                        self.copy_view();
+                    }
+                    let _ = reply.send(Arc::clone(&self.view.borrow()));
                 }
                 Wake::Room => {}
                 Wake::ViewOld => self.copy_view(),
@@ -362,6 +378,7 @@ impl<C: Core> Driver<C> {
             },
             Some(command) = self.commands.recv(), if takes_commands => Wake::Command(command),
             Some(question) = self.questions.recv() => Wake::Question(question),
+            Some(reply) = self.views.recv() => Wake::View(reply),
             Some(files) = self.files.recv() => Wake::Event(Event::Files(files)),
             Some(seeds) = self.seeds.recv() => Wake::Event(Event::Seeds(seeds)),
             Some(ended) = self.services.join_next() => {

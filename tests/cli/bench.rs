@@ -135,9 +135,11 @@ pub(crate) fn admin(zones: Vec<ZoneView>) -> (Admin, Ends) {
     let (questions_in, questions) = mpsc::channel(4);
     let (history_in, history) = mpsc::channel(4);
     let (backups, _) = mpsc::channel(1);
+    let (views, _) = mpsc::channel(1);
     let admin = Admin {
         backups,
         view: view_out,
+        views,
         zones: Arc::new(ArcSwap::from_pointee(zone_set())),
         commands: commands_in,
         questions: questions_in,

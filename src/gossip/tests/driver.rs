@@ -183,6 +183,23 @@ async fn the_view_follows_events() {
 }
 
 #[tokio::test]
+async fn a_view_that_is_asked_for_holds_all_that_has_happened() {
+    let running = Running::start(|_| Vec::new()).await;
+    let seen = || running.events.lock().unwrap().len();
+    eventually("the first event", || seen() == 1).await;
+    // More often than it is copied out of itself.
+    for count in 2..100 {
+        running.ports.files.send(Vec::new()).await.unwrap();
+        while seen() < count {
+            tokio::task::yield_now().await;
+        }
+        let (reply, view) = oneshot::channel();
+        running.ports.views.send(reply).await.unwrap();
+        assert_eq!(view.await.unwrap().name, count.to_string());
+    }
+}
+
+#[tokio::test]
 async fn requests_are_answered_between_drivers_and_failures_reported() {
     let answering = Running::start(|event| match event {
         Event::Request { inbound, payload } => {
