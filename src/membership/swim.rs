@@ -209,6 +209,11 @@ impl Membership {
         self.roster.active().map(|member| &member.identity)
     }
 
+    /// How many members take part, without this node.
+    pub fn alive_count(&self) -> usize {
+        self.alive
+    }
+
     /// Who this node is in its present life.
     pub fn me(&self) -> &Identity {
         self.foca.identity()

@@ -24,6 +24,9 @@ use crate::zone::ZoneSet;
 const ANTI_ENTROPY: Duration = Duration::from_secs(1);
 /// How soon a change of the zones is told to the members: several changes in a row are told once.
 const TELL_SOON: Duration = Duration::from_millis(10);
+/// Up to how many live members make a small cluster: each member then asks each new one what it has, and remembers it at
+/// once. In larger ones as many do, chosen at random, and the others hear of it by gossip.
+pub(super) const SMALL_CLUSTER: usize = 32;
 /// How many commands may wait for a zone that has an edit under way.
 const MAX_COMMANDS: usize = 10_000;
 
@@ -85,6 +88,8 @@ pub struct Node {
     pub(super) confirmations: Confirmations,
     pub(super) durability: Durability,
     pub(super) telling: bool,
+    /// Members that are still to be told which version is held here before any is told again; the next is the last.
+    pub(super) to_tell: Vec<SocketAddr>,
     pub(super) stream: super::replicate::Stream,
     pub(super) alarms: super::alarms::Alarms,
     /// Parts of states whose transfer was cut.
@@ -92,6 +97,8 @@ pub struct Node {
     /// Versions published since the members were last told.
     pub(super) points: Vec<(crate::replica::IncarnationId, u64, crate::replica::VersionHash)>,
     pub(super) last_contact: Duration,
+    /// Whether members came or went since their addresses were last saved.
+    members_changed: bool,
     /// Whether a member has been asked in this life of the node, so that what is served is as fresh as the cluster.
     pub(super) synced: bool,
     pub(super) effects: Vec<Effect>,
@@ -129,11 +136,13 @@ impl Node {
             confirmations: Confirmations::default(),
             durability: Durability::default(),
             telling: false,
+            to_tell: Vec::new(),
             stream: Default::default(),
             alarms: Default::default(),
             partials: Default::default(),
             points: Vec::new(),
             last_contact: now.mono,
+            members_changed: false,
             synced: false,
             effects: Vec::new(),
         };
@@ -236,6 +245,9 @@ impl Node {
         for output in outputs {
             self.on_membership(output, now);
         }
+        if self.members_changed && self.membership.alive_count() <= SMALL_CLUSTER {
+            self.remember_peers();
+        }
         result
     }
 
@@ -248,8 +260,10 @@ impl Node {
             Output::Up(identity) => {
                 self.report(Severity::Info, format!("member {} at {} is up", identity.name, identity.addr));
                 self.peers.forget(identity.addr);
-                self.remember_peers();
-                self.ask(identity.addr, now);
+                self.members_changed = true;
+                if self.is_to_be_asked() {
+                    self.ask(identity.addr, now);
+                }
             }
             Output::Down(identity) => {
                 self.report(Severity::Warn, format!("member {} at {} is down", identity.name, identity.addr));
@@ -259,7 +273,7 @@ impl Node {
             Output::Left(identity) => {
                 self.report(Severity::Info, format!("member {} at {} left", identity.name, identity.addr));
                 self.peers.forget(identity.addr);
-                self.remember_peers();
+                self.members_changed = true;
                 self.look_at_watches(false);
             }
             Output::Renewed(identity) => {
@@ -271,8 +285,16 @@ impl Node {
         }
     }
 
+    /// Whether a member that has just come is asked what it has: by all of a small cluster, by some of a large one, and by
+    /// those that wait for a cluster in any case.
+    fn is_to_be_asked(&mut self) -> bool {
+        let alive = self.membership.alive_count();
+        alive <= SMALL_CLUSTER || !self.bootstrap.is_done() || self.rng.random_range(0..alive) < SMALL_CLUSTER
+    }
+
     /// Saves the addresses by which the cluster can be found again.
     fn remember_peers(&mut self) {
+        self.members_changed = false;
         let peers: Vec<SocketAddr> = self.membership.alive().map(|member| member.addr).collect();
         if !peers.is_empty() && peers != self.facts.peers {
             self.facts.peers = peers;
@@ -287,6 +309,9 @@ impl Node {
                     self.with_membership(now, |membership, clock, out| membership.timer(timer, clock, out));
                 }
                 Timer::AntiEntropy => {
+                    if self.members_changed {
+                        self.remember_peers();
+                    }
                     self.anti_entropy(now);
                     let next = ANTI_ENTROPY.mul_f64(0.8 + 0.4 * self.rng.random::<f64>());
                     self.arm(now.mono + next, Timer::AntiEntropy);

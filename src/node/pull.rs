@@ -1,8 +1,9 @@
 //! Spreading, the asking side: sessions in which this node pulls what a member has and it lacks.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::node::Node;
+use super::node::{Node, SMALL_CLUSTER};
 use super::sessions::{Session, Step};
 use super::transfers::Partial;
 use super::wire::{self, Pulled, Request, Response};
@@ -15,6 +16,9 @@ const MAX_CHUNKS: u32 = 1 << 14;
 const MAX_WANTS: usize = 256;
 /// How many chunks of a state are asked for at once, so that the giver makes the next ones while this node takes one in.
 const CHUNKS_AT_ONCE: usize = 3;
+/// How soon after a whole roster the next is asked for in a large cluster: each member that is new would else be sent one,
+/// and what came in the meantime is gossiped.
+const ROSTER_AGAIN: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Begins a session with a member, or notes that one is wanted.
@@ -22,8 +26,10 @@ impl Node {
         if !self.sessions.admit(peer) {
             return;
         }
-        let first = self.peers.get(peer).is_none_or(|peer| peer.asked.is_none());
+        let is_new = self.peers.get(peer).is_none_or(|peer| peer.asked.is_none());
         self.peers.entry(peer).asked = Some(now.mono);
+        let is_small = self.membership.alive_count() <= SMALL_CLUSTER;
+        let recently = self.sessions.roster_asked.is_some_and(|at| now.mono < at + ROSTER_AGAIN);
         let session = Session {
             request: RequestId(0),
             ahead: Default::default(),
@@ -34,7 +40,8 @@ impl Node {
             compared: false,
             initialised: false,
         };
-        if first {
+        if is_new && (is_small || !recently) {
+            self.sessions.roster_asked = Some(now.mono);
             let records = self.membership.export();
             self.go_on(peer, session, Step::Roster, Request::Roster(records));
         } else {

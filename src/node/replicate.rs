@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::node::Node;
 use super::transfers::POINTS_WITH_ZONE;
 use super::wire::{self, Enclosed, Gossip, MAX_RUMOUR, Pulled, Request, Response};
 use super::{Effect, InboundId, Now, Severity};
 use crate::codec;
+use crate::membership::Member;
 use crate::replica::{Batch, Changed, Digest, IncarnationId, VersionHash, VersionVector, Write};
 use crate::zone::{Name, served_serial};
 
@@ -161,11 +162,31 @@ impl Node {
 
     /// Tells members which version is held here.
     pub(super) fn tell(&mut self, ask: bool) {
-        let alive: Vec<SocketAddr> = self.membership.alive().map(|member| member.addr).collect();
         let points = std::mem::take(&mut self.points);
         let payload = self.gossip(self.durability.published_root(), Vec::new(), points, ask);
-        let targets: Vec<SocketAddr> = alive.sample(&mut self.rng, TELL_FANOUT).copied().collect();
+        let targets = self.next_to_tell();
         self.effects.extend(targets.into_iter().map(|to| Effect::SendDatagram { to, payload: payload.clone() }));
+    }
+
+    /// The members whose turn it is: in an order that is random, so that news takes few steps, and each once before any
+    /// is told again, so that all know of this node in bounded time.
+    pub(super) fn next_to_tell(&mut self) -> Vec<SocketAddr> {
+        let mut targets = Vec::new();
+        for _ in 0..2 {
+            while targets.len() < TELL_FANOUT
+                && let Some(addr) = self.to_tell.pop()
+            {
+                let is_active = |member: &Member| member.state.is_active();
+                if self.membership.roster().get(addr).is_some_and(is_active) && !targets.contains(&addr) {
+                    targets.push(addr);
+                }
+            }
+            if self.to_tell.is_empty() {
+                self.to_tell = self.membership.alive().map(|member| member.addr).collect();
+                self.to_tell.shuffle(&mut self.rng);
+            }
+        }
+        targets
     }
 
     pub(super) fn on_gossip(&mut self, gossip: Gossip, now: Now) {

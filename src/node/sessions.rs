@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::RequestId;
 use super::transfers::Partial;
@@ -61,6 +62,8 @@ pub(super) struct Sessions {
     /// Peers to ask as soon as there is room, or once more when their session ends.
     waiting: BTreeSet<SocketAddr>,
     last_request: u64,
+    /// When a whole roster was last asked for.
+    pub(super) roster_asked: Option<Duration>,
 }
 
 impl Sessions {

@@ -147,7 +147,8 @@ impl Run {
             return Some(format!("node {index} has not synced"));
         }
         let zone = view.zones.iter().find(|zone| zone.same_on != zone.live)?;
-        Some(format!("node {index} does not know that all hold the same of {}", zone.origin))
+        let (same, live) = (zone.same_on, zone.live);
+        Some(format!("node {index} knows of {same} of {live} only that they hold the same of {}", zone.origin))
     }
 }
 

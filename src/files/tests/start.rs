@@ -94,7 +94,9 @@ async fn a_file_that_agreed_with_its_zone_is_known_again_after_a_restart() {
         ZoneFile::parse("z", text.as_bytes(), &name("example."), &mut |_| Err(String::new())).expect("a zone").marker();
     let origin = name("example.");
     let bases = Bases::open(bench.zones().with_file_name("data/bases")).expect("bases");
-    assert_eq!(bases.agreed(&origin).map(|agreed| agreed.marker()), Some(marker));
+    bench
+        .until("it is noted that they agree", |_| bases.agreed(&origin).is_some_and(|agreed| agreed.marker() == marker))
+        .await;
     // What other nodes edited meanwhile is patched in, and the file is no save.
     let commands = bench.world().commands.len();
     let remote = format!("{EXAMPLE}remote A 192.0.2.50\n");

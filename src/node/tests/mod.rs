@@ -3,6 +3,7 @@
 mod faults;
 #[path = "../../../tests/sim/kept.rs"]
 pub(in crate::node) mod kept;
+mod large;
 pub(in crate::node) mod world;
 
 use std::sync::Arc;
