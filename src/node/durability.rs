@@ -131,8 +131,9 @@ impl Node {
     }
 
     pub(super) fn retry_writes(&mut self, now: Now) {
-        if !self.staged.is_empty() {
-            // An edit is on its way with all that failed before it. Made again behind it, that could undo it.
+        if !self.staged.is_empty() || !self.durability.saving.is_empty() {
+            // Writes are on their way that were asked for before one failed, or an edit with all that failed before it.
+            // Made again behind them, what failed could undo them; and what waits for them waits for what failed too.
             return self.arm(now.mono + RETRY_WRITES, Timer::RetryWrites);
         }
         let writes = self.durability.unsaved();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grapevine::node::{InboundId, Node, Now, RequestId};
+use grapevine::replica::{IncarnationId, Replica, VersionHash};
 use grapevine::zone::{ZoneContent, ZoneSet};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -88,6 +89,22 @@ impl Machine {
 
     pub(crate) fn is_member(&self) -> bool {
         self.standing == Standing::Member
+    }
+
+    /// The versions of which it knows that they were served under some serial, here or elsewhere.
+    pub(crate) fn points(&self) -> Vec<(IncarnationId, VersionHash)> {
+        let of = |replica: &Replica| {
+            let lives = replica.summaries().into_iter().filter_map(|summary| replica.get(summary.incarnation));
+            let points = lives.flat_map(|life| {
+                let incarnation = life.state().incarnation();
+                life.latest_points(usize::MAX).into_iter().map(move |(_, version)| (incarnation, version))
+            });
+            points.collect()
+        };
+        match &self.node {
+            Some(node) => of(node.replica()),
+            None => of(&Replica::load(self.disk.read()).0),
+        }
     }
 
     /// How long the disk takes for one group.

@@ -48,6 +48,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (4023, "a life that was deleted came back, and a node used again the numbers that its edits of it had before"),
     (4869, "while a life waited to rise above a deleted one, another was served that was below that one too"),
     (7607, "a refused edit stayed on a full disk, and a backup of it held another edit under the number used next"),
+    (10504, "what had failed to be written was served when writes that were asked for later were kept"),
 ];
 
 fn number(variable: &str) -> Option<u64> {

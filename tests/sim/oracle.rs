@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grapevine::node::{Applied, Ticket};
 use grapevine::replica::{
-    IncarnationId, Replica, Summary, VersionVector, Write, ZoneReplica, catalog_genesis, catalog_name,
+    IncarnationId, Replica, Summary, VersionHash, VersionVector, Write, ZoneReplica, catalog_genesis, catalog_name,
 };
 use grapevine::zone::{Change, Name, RecordType, Zone, ZoneSet};
 
@@ -125,8 +125,14 @@ impl Oracle {
         self.ledger.is_disputed(catalog) || incarnation.is_some_and(|life| self.ledger.is_disputed(life))
     }
 
-    /// A disk is lost, and what it held.
-    pub(crate) fn disk_is_lost(&mut self, held: &[Summary]) {
+    /// A machine's disk is lost, and what it held; others know of these versions that they were served.
+    pub(crate) fn disk_is_lost(
+        &mut self,
+        machine: usize,
+        held: &[Summary],
+        known: &BTreeSet<(IncarnationId, VersionHash)>,
+    ) {
+        self.secondary.disk_is_lost(machine, known);
         self.lost_somewhere.extend(held.iter().map(|held| held.incarnation));
     }
 

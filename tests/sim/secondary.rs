@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use grapevine::replica::{IncarnationId, VersionVector};
+use grapevine::replica::{IncarnationId, VersionHash, VersionVector};
 use grapevine::zone::{Name, Zone};
 
 /// One transfer.
@@ -30,6 +30,8 @@ pub(crate) struct Secondary {
     pub(crate) ambiguous: Vec<Ambiguity>,
     /// Serials of which some node told its operator.
     told: BTreeSet<(Name, u32)>,
+    /// Versions that it took from machines whose disks were lost before anybody else knew that they were served.
+    lost: BTreeSet<(IncarnationId, VersionHash)>,
 }
 
 impl Secondary {
@@ -38,10 +40,21 @@ impl Secondary {
         self.told.insert((zone, serial));
     }
 
-    /// Serials that it saw with two contents and that no node told of.
+    /// A machine's disk is lost; others know of these versions that they were served.
+    pub(crate) fn disk_is_lost(&mut self, machine: usize, known: &BTreeSet<(IncarnationId, VersionHash)>) {
+        for taken in self.transfers.values().flatten().filter(|taken| taken.machine == machine) {
+            let taken = (taken.incarnation, taken.version.hash());
+            if !known.contains(&taken) {
+                self.lost.insert(taken);
+            }
+        }
+    }
+
+    /// Serials that it saw with two contents and that no node told of though somebody knew of both.
     pub(crate) fn untold(&self) -> impl Iterator<Item = &Ambiguity> {
-        let is_told = |seen: &&Ambiguity| self.told.contains(&(seen.origin.clone(), seen.serial));
-        self.ambiguous.iter().filter(move |seen| !is_told(seen))
+        let is_told = |seen: &Ambiguity| self.told.contains(&(seen.origin.clone(), seen.serial));
+        let is_lost = |(life, version): &(IncarnationId, VersionVector)| self.lost.contains(&(*life, version.hash()));
+        self.ambiguous.iter().filter(move |seen| !is_told(seen) && !seen.contents.iter().any(is_lost))
     }
 
     /// Takes a zone from a machine. One serial may stand for two contents only if neither version had seen the other;

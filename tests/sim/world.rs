@@ -1,6 +1,6 @@
 //! Time, and what goes on between machines: the daemon's shell, played on one virtual clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use grapevine::membership::Settings;
 use grapevine::node::{
     Command, Effect, Event, InboundId, Node, NodeConfig, PersistId, REQUEST_TIMEOUT, RequestId, Severity, Ticket,
 };
+use grapevine::replica::{IncarnationId, Summary, VersionHash};
 use grapevine::zone::{Zone, ZoneContent};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -158,7 +159,7 @@ impl World {
     pub(crate) fn replace_disk(&mut self, index: usize, disk: Disk) {
         self.note(|| format!("machine {index} gets another disk"));
         let lost = std::mem::replace(&mut self.machines[index].disk, disk);
-        self.oracle.disk_is_lost(&lost.holds());
+        self.lose(index, &lost.holds());
         self.oracle.went_back(index);
         self.forget_what_no_disk_holds();
     }
@@ -173,8 +174,16 @@ impl World {
     pub(crate) fn bury(&mut self, index: usize) {
         self.note(|| format!("machine {index} is gone for good"));
         self.machines[index].standing = Standing::Gone;
-        self.oracle.disk_is_lost(&self.machines[index].disk.holds());
+        let held = self.machines[index].disk.holds();
+        self.lose(index, &held);
         self.forget_what_no_disk_holds();
+    }
+
+    /// What a machine's disk held is lost, unless others have it.
+    fn lose(&mut self, index: usize, held: &[Summary]) {
+        let others = self.machines.iter().enumerate().filter(|(other, machine)| *other != index && machine.is_member());
+        let known: BTreeSet<(IncarnationId, VersionHash)> = others.flat_map(|(_, machine)| machine.points()).collect();
+        self.oracle.disk_is_lost(index, held, &known);
     }
 
     fn forget_what_no_disk_holds(&mut self) {
@@ -274,7 +283,13 @@ impl World {
                 let at = machine.disk_answers_until;
                 self.put(at, index, self.machines[index].life, Happening::Kept(id, result));
             }
-            Happening::Kept(id, result) => self.handle(index, Event::Persisted { id, result }),
+            Happening::Kept(id, result) => {
+                self.note(|| match &result {
+                    Ok(()) => format!("node {index} has stored {id:?}"),
+                    Err(error) => format!("node {index} has not stored {id:?}: {error}"),
+                });
+                self.handle(index, Event::Persisted { id, result });
+            }
         }
     }
 

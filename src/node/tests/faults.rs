@@ -112,6 +112,31 @@ fn a_cut_transfer_goes_on_where_it_was_cut() {
 }
 
 #[test]
+fn nothing_is_served_before_what_failed_earlier_is_kept() {
+    let mut world = World::new(2);
+    let before = world.published_serial(1);
+    world.hung.insert(1, Vec::new());
+    for last in [1, 2] {
+        let RecordKey { owner, rtype, rdata } = super::world::a("new.corp.example.", last);
+        world.edit(0, &[Change::Add(Record { owner, rtype, ttl: 60, rdata })]).expect("an edit");
+    }
+    let under_way: Vec<PersistId> = world.hung.insert(1, Vec::new()).into_iter().flatten().map(|(id, _)| id).collect();
+    let (first, others) = under_way.split_first().expect("both are written");
+    assert!(!others.is_empty());
+    world.tell(1, Event::Persisted { id: *first, result: Err("no space left on device".to_owned()) });
+    // Long enough for it to be tried again.
+    world.pass(1_500);
+    for id in others {
+        world.tell(1, Event::Persisted { id: *id, result: Ok(()) });
+    }
+    assert_eq!(world.published_serial(1), before, "what came later was served together with what is not on disk");
+    world.release_disk(1);
+    world.pass(1_500);
+    assert_eq!((world.published_serial(1), before), (world.serial(0), Some(1)));
+    assert_eq!(world.disks[1].read().zones.iter().map(|zone| zone.journal.len()).max(), Some(2), "both are on disk");
+}
+
+#[test]
 fn a_node_of_another_version_is_left_alone_and_told_of() {
     let mut node = started(false);
     let from = "127.0.0.9:7946".parse().expect("an address");

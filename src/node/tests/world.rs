@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::kept::Kept;
@@ -11,7 +12,7 @@ use crate::node::{
     NodeConfig, Now, PersistId, RequestId, Severity, Source, Ticket,
 };
 use crate::replica::{Digest, Write};
-use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent};
+use crate::zone::{Change, Name, Rdata, Record, RecordKey, RecordType, Soa, Zone, ZoneContent, ZoneSet};
 
 pub(in crate::node) const ZONE: &str = "corp.example.";
 
@@ -58,6 +59,8 @@ pub(in crate::node) struct World {
     /// Writes that wait for a disk that hangs, by node.
     pub(in crate::node) hung: BTreeMap<usize, Vec<(PersistId, Vec<Write>)>>,
     pub(in crate::node) disks: Vec<Kept>,
+    /// What the servers of each node answer from, once it has said so.
+    pub(in crate::node) published: BTreeMap<usize, Arc<ZoneSet>>,
     pub(in crate::node) reports: Vec<(usize, Severity, String)>,
     /// Every request that arrived, by asker.
     pub(in crate::node) requests: Vec<(usize, Request)>,
@@ -85,6 +88,7 @@ impl World {
             events: VecDeque::new(),
             hung: BTreeMap::new(),
             disks: vec![Kept::default(); count],
+            published: BTreeMap::new(),
             reports: Vec::new(),
             requests: Vec::new(),
             chunks_left: usize::MAX,
@@ -175,6 +179,7 @@ impl World {
                     self.events.push_back((at, Event::Persisted { id, result: Ok(()) }));
                 }
             },
+            Effect::Publish(zones) => drop(self.published.insert(at, zones)),
             Effect::Report { severity, message } => self.reports.push((at, severity, message)),
             Effect::Done { ticket, result } => drop(self.done.insert(ticket, result)),
             Effect::Fatal(message) => panic!("{message}"),
@@ -238,6 +243,11 @@ impl World {
 
     pub(in crate::node) fn serial(&self, at: usize) -> Option<u32> {
         Some(self.nodes[at].served().get(&name(ZONE))?.soa().serial)
+    }
+
+    /// The serial that the servers of a node answer with.
+    pub(in crate::node) fn published_serial(&self, at: usize) -> Option<u32> {
+        Some(self.published.get(&at)?.get(&name(ZONE))?.soa().serial)
     }
 
     pub(in crate::node) fn release_disk(&mut self, at: usize) {
