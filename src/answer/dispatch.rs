@@ -43,6 +43,15 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
     Outcome::Respond
 }
 
+/// Whether every client gets the same response to these bytes over one transport, but for the id, as long as the zones are
+/// the same: those who may transfer zones one, all others another. Not so if records rotate ([`super::Server::rotate`]).
+pub fn is_repeatable(query: &[u8]) -> bool {
+    Query::parse(query).is_ok_and(|query| {
+        let is_plain = query.question.class == Class::IN && !is_transfer(&query) && query.signature.is_none();
+        is_plain && query.edns.as_ref().is_none_or(|edns| !edns.has_cookie())
+    })
+}
+
 /// Answers what is no well-formed query.
 #[cold]
 fn reject(rejected: &Rejected<'_>, context: &Context<'_>, response: &mut Vec<u8>) -> Outcome {

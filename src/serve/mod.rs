@@ -18,6 +18,7 @@ mod connection;
 mod cookies;
 mod frames;
 mod moderation;
+mod packet_cache;
 mod quic;
 mod rate_limit;
 mod responder;

@@ -36,6 +36,13 @@ pub(super) struct Moment {
     unix_s: u64,
 }
 
+impl Moment {
+    /// The snapshot.
+    pub(super) fn zones(&self) -> &Arc<ZoneSet> {
+        &self.zones
+    }
+}
+
 /// Where a query came from, and what its sender may have.
 #[derive(Clone, Copy)]
 pub(super) struct Client {
@@ -73,6 +80,11 @@ impl Responder {
         let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let cookies = self.cookies.as_ref().map(|roots| roots.at(unix_s));
         Moment { zones: self.zones.load(), cookies, unix_s }
+    }
+
+    /// Whether the same query gets the same response as long as the snapshot is the same.
+    pub(super) fn is_repetitive(&self) -> bool {
+        !self.server.rotate
     }
 
     pub(super) fn may_transfer(&self, client: IpAddr) -> bool {

@@ -28,7 +28,8 @@ use tokio::sync::mpsc;
 
 use super::ServeError;
 use super::moderation::Moderation;
-use super::responder::{Client, Responder};
+use super::packet_cache::{Look, PacketCache};
+use super::responder::{Client, Moment, Responder};
 use super::sys::{self, BATCH, Batch, Datagram, Wait};
 use crate::answer::{Limited, Outcome, Transport};
 
@@ -128,10 +129,11 @@ impl Worker {
         sys::set_exact_sleep();
         let mut batch = Batch::new(self.address.ip().is_unspecified());
         let mut moderation = Moderation::new(Instant::now());
+        let mut cache = self.responder.is_repetitive().then(PacketCache::new);
         while !self.stop.load(Ordering::Acquire) {
             let received = batch.receive(&*self.socket, Wait::ForOne)?;
             if received > 0 {
-                self.reply(&mut batch);
+                self.reply(&mut batch, cache.as_mut());
                 if let Some(pause) = moderation.pause_after(received, Instant::now()) {
                     std::thread::sleep(pause);
                 }
@@ -141,13 +143,16 @@ impl Worker {
             if batch.receive(&*self.socket, Wait::No)? == 0 {
                 break;
             }
-            self.reply(&mut batch);
+            self.reply(&mut batch, cache.as_mut());
         }
         Ok(())
     }
 
-    fn reply(&self, batch: &mut Batch) {
+    fn reply(&self, batch: &mut Batch, mut cache: Option<&mut PacketCache>) {
         let now = self.responder.now();
+        if let Some(cache) = &mut cache {
+            cache.follow(now.zones());
+        }
         let limiter = self.responder.rate_limiter.as_ref().map(|limiter| (limiter, limiter.now_us()));
         let mut tally = Tally::default();
         let received = batch.len() as u64;
@@ -159,7 +164,7 @@ impl Worker {
             let may_transfer = self.responder.may_transfer(address);
             let limited = limiter.and_then(|(limiter, now_us)| limiter.charge(address, now_us));
             let client = Client { may_transfer, limited, ..Client::new(Transport::Udp, address) };
-            match self.responder.respond(&now, datagram.bytes, client, response) {
+            match self.respond(&now, &mut cache, datagram.bytes, client, response) {
                 Outcome::Respond => {
                     let truncated = is_truncated(response);
                     tally.slipped += u64::from(truncated && limited == Some(Limited::Slip));
@@ -175,6 +180,30 @@ impl Worker {
         });
         let dropped = received - (sent.sent + sent.failed) as u64 - tally.withheld;
         self.count(received, &tally, dropped, sent.failed as u64);
+    }
+
+    /// Answers one query as it was answered before, or else anew.
+    fn respond(
+        &self,
+        now: &Moment,
+        cache: &mut Option<&mut PacketCache>,
+        query: &[u8],
+        client: Client,
+        response: &mut Vec<u8>,
+    ) -> Outcome {
+        let Some(cache) = cache.as_mut().filter(|_| client.limited.is_none()) else {
+            return self.responder.respond(now, query, client, response);
+        };
+        let place = match cache.look(query, client.may_transfer, response) {
+            Look::Found => return Outcome::Respond,
+            Look::Missing(place) => Some(place),
+            Look::Rests => None,
+        };
+        let outcome = self.responder.respond(now, query, client, response);
+        if let (Outcome::Respond, Some(place)) = (&outcome, place) {
+            cache.keep(place, query, client.may_transfer, response);
+        }
+        outcome
     }
 
     fn count(&self, received: u64, tally: &Tally, dropped: u64, failed: u64) {
@@ -208,7 +237,7 @@ fn is_answerable(datagram: &Datagram<'_>, bound: SocketAddr) -> bool {
 }
 
 /// Whether a response has TC set (RFC 1035 §4.1.1).
-fn is_truncated(response: &[u8]) -> bool {
+pub(super) fn is_truncated(response: &[u8]) -> bool {
     response.get(2).is_some_and(|flags| flags & 0x02 != 0)
 }
 

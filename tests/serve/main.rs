@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use grapevine::answer::Server;
+use grapevine::answer::{Context, Outcome, Server, Transport, answer};
 use grapevine::metrics::Metrics;
 use grapevine::serve::{BindError, EncryptedConfig, Listener, ServeConfig, ServeError, Servers, TcpLimits};
 use grapevine::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneSet};
@@ -128,6 +128,41 @@ fn a_new_snapshot_is_answered_from_at_once() {
     content.add(record("new.example.", RecordType::A, &[192, 0, 2, 9]));
     server.zones.store(Arc::new(ZoneSet::new([Arc::new(Zone::from_content(&content))])));
     assert_eq!(dig(at, &["+short", "new.example.", "A"]), "192.0.2.9\n");
+}
+
+#[test]
+fn what_is_asked_again_is_answered_as_the_first_time_until_the_zones_change() {
+    let server = Running::start(local(false));
+    // One socket, so one thread.
+    let client = udp_client(server.address());
+    let said = Server { nsid: "ns-one".into(), version: "test".into(), ..Server::default() };
+    let context = Context::new(&said, Transport::Udp, client.local_addr().unwrap().ip());
+    let opt = |options: &[u8]| [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, options.len() as u8], options].concat();
+    let with_opt = |mut query: Vec<u8>, options: &[u8]| {
+        query[11] = 1;
+        [query, opt(options)].concat()
+    };
+    let plain = ["www", "alias", "nothing", "WWW", "large", "odd", "new"].map(|label| format!("{label}.example."));
+    let ask_all = |round: u16| {
+        for (number, qname) in plain.iter().enumerate() {
+            for rtype in [RecordType::A, RecordType::TXT, RecordType::SOA] {
+                let asked = query(round << 8 | number as u16, qname, rtype);
+                for asked in [asked.clone(), with_opt(asked.clone(), &[]), with_opt(asked, &[0, 3, 0, 0])] {
+                    client.send(&asked).unwrap();
+                    let mut expected = Vec::new();
+                    assert!(matches!(answer(&server.zones.load(), &asked, &context, &mut expected), Outcome::Respond));
+                    assert_eq!(receive(&client), expected, "{qname} {rtype}, round {round}");
+                }
+            }
+        }
+    };
+    (0..4).for_each(ask_all);
+    for last in 1..20 {
+        let mut content = zone("example.");
+        content.add(record("new.example.", RecordType::A, &[192, 0, 2, last]));
+        server.zones.store(Arc::new(ZoneSet::new([Arc::new(Zone::from_content(&content))])));
+        ask_all(u16::from(last) + 4);
+    }
 }
 
 // -- TCP --

@@ -1,0 +1,392 @@
+//! Responses kept by the bytes of their queries, so that a query that comes again is answered by one look and a copy (a
+//! packet cache). Each UDP thread has its own.
+//!
+//! A response is kept only if [`is_repeatable`] says that any client gets it for the same bytes, and counts only as long as
+//! the very snapshot that it was made from is served. So nobody can tell by what comes back whether it was kept.
+//!
+//! Where queries seldom come again, as of a million names asked at random, or snapshots change all the time, looking costs
+//! more than it saves. Then the cache rests, longer each time, and tries again.
+
+use std::sync::{Arc, Weak};
+
+use super::udp::is_truncated;
+use crate::answer::is_repeatable;
+use crate::zone::ZoneSet;
+
+/// Sets of entries, a power of two. With two of 256 bytes each, 2 MiB, of which the system gives what is used.
+const SETS: usize = 4096;
+/// Entries that a query may be in.
+const WAYS: usize = 2;
+/// The most bytes of a query and its response together, both without the id: ordinary ones, not signed.
+const ROOM: usize = 240;
+/// Bytes of a message before what is kept: the id.
+const ID: usize = 2;
+/// How many looks decide whether the cache is worth it.
+const WINDOW: u32 = 2048;
+/// The least share of them that must find something: one in so many.
+const WORTH: u32 = 4;
+/// How many windows a new trial lasts: long enough to fill the cache.
+const TRIAL: u32 = 4;
+/// How many times as long as a trial the cache rests after the first that failed, and at most.
+const REST: u32 = 8;
+const LONGEST_REST: u32 = 128;
+/// A multiplier with as many ones as zeros in no order: the fraction of the golden ratio.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The responses of one thread.
+pub(super) struct PacketCache {
+    /// What the responses were made from. Weak, so that an old snapshot can go; none has its address meanwhile.
+    snapshot: Weak<ZoneSet>,
+    /// Of the entries, those of this number are of this snapshot.
+    generation: u32,
+    /// None before the first is kept.
+    entries: Vec<[Entry; WAYS]>,
+    worth: Worth,
+}
+
+/// A response with its query.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Entry {
+    /// The hash's high half: what differs in it need not be compared.
+    tag: u32,
+    generation: u32,
+    query_len: u8,
+    response_len: u8,
+    /// Whether it is for those who may transfer zones and see more.
+    may_transfer: bool,
+    /// Whether it was found since it was kept, or since another wanted its place.
+    is_used: bool,
+    /// The query and the response, without their ids.
+    bytes: [u8; ROOM],
+}
+
+const EMPTY: Entry = Entry {
+    tag: 0,
+    generation: 0,
+    query_len: 0,
+    response_len: 0,
+    may_transfer: false,
+    is_used: false,
+    bytes: [0; ROOM],
+};
+
+/// Where a response is to be kept that was not there.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    hash: u64,
+}
+
+/// What a look came to.
+pub(super) enum Look {
+    /// The response is written.
+    Found,
+    /// It is not there, and may be kept once it is made.
+    Missing(Place),
+    /// The cache rests, or is not for such queries.
+    Rests,
+}
+
+impl PacketCache {
+    pub(super) fn new() -> PacketCache {
+        PacketCache { snapshot: Weak::new(), generation: 0, entries: Vec::new(), worth: Worth::new() }
+    }
+
+    /// From now on responses are made from this snapshot.
+    pub(super) fn follow(&mut self, snapshot: &Arc<ZoneSet>) {
+        if self.snapshot.as_ptr() == Arc::as_ptr(snapshot) {
+            return;
+        }
+        self.snapshot = Arc::downgrade(snapshot);
+        self.generation = self.generation.wrapping_add(1);
+        if self.generation == 0 {
+            // After four billion snapshots an entry of the first could look like one of now.
+            self.entries.fill([EMPTY; WAYS]);
+            self.generation = 1;
+        }
+    }
+
+    /// Looks for the response to a query, and writes it into `response`.
+    #[inline]
+    pub(super) fn look(&mut self, query: &[u8], may_transfer: bool, response: &mut Vec<u8>) -> Look {
+        let Some((id, query)) = query.split_first_chunk::<ID>().filter(|(_, rest)| rest.len() <= ROOM / 2) else {
+            return Look::Rests;
+        };
+        if !self.worth.is_looked() {
+            return Look::Rests;
+        }
+        let hash = hash(query);
+        let (set, tag) = (set(hash), tag(hash));
+        let generation = self.generation;
+        let is_it = |entry: &Entry| {
+            entry.tag == tag
+                && entry.generation == generation
+                && entry.may_transfer == may_transfer
+                && entry.query() == query
+        };
+        match self.entries.get_mut(set).and_then(|ways| ways.iter_mut().find(|entry| is_it(entry))) {
+            Some(entry) => {
+                self.worth.found();
+                // What is not written stays clean in the processor's cache.
+                if !entry.is_used {
+                    entry.is_used = true;
+                }
+                response.clear();
+                response.extend_from_slice(id);
+                response.extend_from_slice(entry.response());
+                Look::Found
+            }
+            None => Look::Missing(Place { hash }),
+        }
+    }
+
+    /// Keeps a response, if another client would get the same. Truncated ones are left to be made and counted.
+    pub(super) fn keep(&mut self, place: Place, query: &[u8], may_transfer: bool, response: &[u8]) {
+        let (Some(asked), Some(said)) = (query.get(ID..), response.get(ID..)) else { return };
+        if asked.len() + said.len() > ROOM || is_truncated(response) || !is_repeatable(query) {
+            return;
+        }
+        if self.entries.is_empty() {
+            self.entries = vec![[EMPTY; WAYS]; SETS];
+        }
+        let (set, generation) = (&mut self.entries[set(place.hash)], self.generation);
+        // What is of another snapshot goes first. What was found since it was kept gets a second chance: names that are
+        // asked once do not drive out others.
+        let is_old = |entry: &Entry| entry.generation != generation;
+        let way = set.iter().position(is_old).or_else(|| set.iter().position(|entry| !entry.is_used));
+        let Some(entry) = way.map(|way| &mut set[way]) else {
+            return set.iter_mut().for_each(|entry| entry.is_used = false);
+        };
+        (entry.tag, entry.generation, entry.may_transfer) = (tag(place.hash), generation, may_transfer);
+        entry.is_used = false;
+        (entry.query_len, entry.response_len) = (asked.len() as u8, said.len() as u8);
+        entry.bytes[..asked.len()].copy_from_slice(asked);
+        entry.bytes[asked.len()..asked.len() + said.len()].copy_from_slice(said);
+    }
+}
+
+impl Entry {
+    fn query(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.query_len)]
+    }
+
+    fn response(&self) -> &[u8] {
+        let start = usize::from(self.query_len);
+        &self.bytes[start..start + usize::from(self.response_len)]
+    }
+}
+
+/// Eight bytes at a time. Who makes queries collide makes them be answered the ordinary way.
+fn hash(query: &[u8]) -> u64 {
+    let mix = |hash: u64, word: u64| {
+        let product = u128::from(hash ^ word) * u128::from(MULTIPLIER);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let (words, rest) = query.as_chunks::<8>();
+    let hash = words.iter().fold(query.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(hash, u64::from_le_bytes(last))
+}
+
+fn set(hash: u64) -> usize {
+    hash as usize % SETS
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// Whether looking is worth it, by how often it found something of late.
+struct Worth {
+    /// Looks until the next decision, or queries until the rest ends.
+    left: u32,
+    hits: u32,
+    rests: bool,
+    /// For how many trials' time it rests next.
+    rest: u32,
+}
+
+impl Worth {
+    fn new() -> Worth {
+        Worth { left: WINDOW * TRIAL, hits: 0, rests: false, rest: REST }
+    }
+
+    /// Whether the cache is looked at for this query.
+    #[inline]
+    fn is_looked(&mut self) -> bool {
+        if self.left == 0 {
+            self.decide();
+        }
+        self.left -= 1;
+        !self.rests
+    }
+
+    #[inline]
+    fn found(&mut self) {
+        self.hits += 1;
+    }
+
+    #[cold]
+    fn decide(&mut self) {
+        if self.rests {
+            (self.rests, self.left, self.hits) = (false, WINDOW * TRIAL, 0);
+        } else if self.hits >= WINDOW / WORTH {
+            (self.left, self.hits, self.rest) = (WINDOW, 0, REST);
+        } else {
+            (self.rests, self.left) = (true, WINDOW * TRIAL * self.rest);
+            self.rest = (self.rest * 2).min(LONGEST_REST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A query of this id for the address of `host<number>.example.`, with an OPT record of these options if any are given.
+    fn query(id: u8, number: u32, options: Option<&[u8]>) -> Vec<u8> {
+        let mut query = vec![0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, options.is_some().into()];
+        let label = format!("host{number}");
+        query.push(label.len() as u8);
+        query.extend([label.as_bytes(), b"\x07example\0\0\x01\0\x01"].concat());
+        if let Some(options) = options {
+            query.extend([&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, options.len() as u8], options].concat());
+        }
+        query
+    }
+
+    /// A response that says this, with the flags that come first.
+    fn said(text: &str) -> Vec<u8> {
+        [b"\0\0\x80", text.as_bytes()].concat()
+    }
+
+    /// What the cache has for a query; if it has nothing, `response` is kept.
+    fn ask(cache: &mut PacketCache, query: &[u8], may_transfer: bool, response: &[u8]) -> Option<String> {
+        let mut found = b"something older".to_vec();
+        match cache.look(query, may_transfer, &mut found) {
+            Look::Found => {
+                assert_eq!(found[..ID], query[..ID]);
+                Some(String::from_utf8_lossy(&found[ID + 1..]).into_owned())
+            }
+            Look::Missing(place) => {
+                cache.keep(place, query, may_transfer, response);
+                None
+            }
+            Look::Rests => None,
+        }
+    }
+
+    #[test]
+    fn a_query_that_comes_again_finds_its_response_under_any_id() {
+        let mut cache = PacketCache::new();
+        cache.follow(&Arc::default());
+        assert_eq!(ask(&mut cache, &query(1, 0, None), false, &said("first")), None);
+        assert_eq!(ask(&mut cache, &query(2, 0, None), false, b""), Some("first".to_owned()));
+        assert_eq!(ask(&mut cache, &query(2, 0, Some(&[])), false, &said("second")), None, "it asks for more");
+        assert_eq!(ask(&mut cache, &query(3, 0, None), true, &said("third")), None, "who may transfer sees more");
+        assert_eq!(ask(&mut cache, &query(4, 0, None), false, b""), Some("first".to_owned()));
+        assert_eq!(ask(&mut cache, &query(4, 0, None), true, b""), Some("third".to_owned()));
+    }
+
+    #[test]
+    fn nothing_outlives_the_snapshot_that_it_was_made_from() {
+        let mut cache = PacketCache::new();
+        let (mut snapshot, asked) = (Arc::default(), query(0, 0, None));
+        cache.follow(&snapshot);
+        ask(&mut cache, &asked, false, &said("old"));
+        cache.follow(&snapshot);
+        assert!(ask(&mut cache, &asked, false, b"").is_some());
+        for _ in 0..100 {
+            // The memory of the old one may be that of the new one, were it not for the cache.
+            drop(std::mem::take(&mut snapshot));
+            cache.follow(&snapshot);
+            assert_eq!(ask(&mut cache, &asked, false, &said("new")), None);
+        }
+        cache.generation = u32::MAX;
+        ask(&mut cache, &asked, false, &said("last"));
+        cache.follow(&Arc::default());
+        assert_eq!(ask(&mut cache, &asked, false, b""), None, "generations begin anew");
+    }
+
+    #[test]
+    fn what_depends_on_the_client_or_the_time_is_not_kept() {
+        let mut cache = PacketCache::new();
+        cache.follow(&Arc::default());
+        let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+        let mut chaos = query(0, 1, None);
+        *chaos.last_mut().expect("a class") = 3;
+        let mut transfer = query(0, 1, None);
+        let at = transfer.len() - 3;
+        transfer[at] = 252;
+        let mut cut = query(0, 1, None);
+        cut.pop();
+        for asked in [query(0, 1, Some(&cookie)), chaos, transfer, cut, vec![0; 12], vec![0; 3], Vec::new()] {
+            assert_eq!(ask(&mut cache, &asked, false, &said("response")), None);
+            assert_eq!(ask(&mut cache, &asked, false, b""), None, "{asked:?}");
+        }
+        let nsid = [0, 3, 0, 0];
+        ask(&mut cache, &query(0, 1, Some(&nsid)), false, &said("response"));
+        assert!(ask(&mut cache, &query(0, 1, Some(&nsid)), false, b"").is_some());
+    }
+
+    #[test]
+    fn what_is_asked_again_and_again_stays_though_others_are_asked_once() {
+        let mut cache = PacketCache::new();
+        cache.follow(&Arc::default());
+        let mut found = 0;
+        for round in 0..10 {
+            for number in 0..1000 {
+                found += usize::from(ask(&mut cache, &query(0, number, None), false, &said("often")).is_some());
+                let once = 10_000 + round * 1000 + number;
+                assert_eq!(ask(&mut cache, &query(0, once, None), false, &said("once")), None);
+            }
+        }
+        assert!(found > 8_500, "{found} of 9000");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_kept() {
+        let mut cache = PacketCache::new();
+        cache.follow(&Arc::default());
+        let asked = query(0, 7, None);
+        let fits = vec![b' '; ROOM - asked.len() + 2 * ID];
+        assert!(!is_truncated(&fits));
+        assert_eq!(ask(&mut cache, &asked, false, &[fits.clone(), vec![b' ']].concat()), None);
+        assert_eq!(ask(&mut cache, &asked, false, &fits), None);
+        assert_eq!(ask(&mut cache, &asked, false, &[]).map(|found| found.len()), Some(fits.len() - ID - 1));
+        let long = [query(0, 7, None), vec![0; ROOM]].concat();
+        assert!(matches!(cache.look(&long, false, &mut Vec::new()), Look::Rests));
+        let truncated = [0, 0, 0x83, 0, 0, 1];
+        ask(&mut cache, &query(0, 8, None), false, &truncated);
+        assert_eq!(ask(&mut cache, &query(0, 8, None), false, b""), None);
+    }
+
+    #[test]
+    fn it_rests_where_nothing_comes_again_and_tries_again() {
+        let mut cache = PacketCache::new();
+        cache.follow(&Arc::default());
+        let mut number = 0;
+        let mut looks = |cache: &mut PacketCache, count: u32, again: bool| {
+            let looked = (0..count).filter(|_| {
+                number += 1;
+                let asked = query(0, if again { number % 100 } else { number }, None);
+                match cache.look(&asked, false, &mut Vec::new()) {
+                    Look::Found => true,
+                    Look::Missing(place) => {
+                        cache.keep(place, &asked, false, &said("response"));
+                        true
+                    }
+                    Look::Rests => false,
+                }
+            });
+            looked.count() as u32
+        };
+        let trial = WINDOW * TRIAL;
+        assert_eq!(looks(&mut cache, trial, false), trial);
+        assert_eq!(looks(&mut cache, trial * REST, false), 0, "it rests");
+        assert_eq!(looks(&mut cache, trial, false), trial, "it tries again");
+        assert_eq!(looks(&mut cache, trial * REST * 2, false), 0, "it rests longer");
+        assert_eq!(looks(&mut cache, 100 * trial, true), 100 * trial, "it stays where queries come again");
+    }
+}
