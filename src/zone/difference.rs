@@ -33,7 +33,7 @@ impl Zone {
         &'z self,
         newer: &'z Zone,
     ) -> impl Iterator<Item = (Option<Node<'z>>, Option<Node<'z>>)> {
-        self.unshared_pairs(newer).filter(|pair| match *pair {
+        self.pairs_of_unlike_shards(newer).filter(|pair| match *pair {
             (Some(old), Some(new)) => !new.serves_same(old),
             (None, None) => false,
             _ => true,

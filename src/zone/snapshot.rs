@@ -237,13 +237,13 @@ impl Zone {
         self.table.iter().filter(|entry| entry.exists()).map(node)
     }
 
-    /// Each name's nodes here and in another version, without those names of which both versions share the memory.
-    pub(super) fn unshared_pairs<'z>(
+    /// Each name's nodes here and in another version, without most of those names that are the same in both.
+    pub(super) fn pairs_of_unlike_shards<'z>(
         &'z self,
         other: &'z Zone,
     ) -> impl Iterator<Item = (Option<Node<'z>>, Option<Node<'z>>)> {
         let existing = |entry: Option<&'z Entry>| entry.filter(|entry| entry.exists()).map(node);
-        self.table.unshared_pairs(&other.table).map(move |(ours, theirs)| (existing(ours), existing(theirs)))
+        self.table.pairs_of_unlike_shards(&other.table).map(move |(ours, theirs)| (existing(ours), existing(theirs)))
     }
 
     /// Every node in canonical order, the apex first.
