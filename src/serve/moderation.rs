@@ -8,9 +8,9 @@
 use std::time::{Duration, Instant};
 
 /// How long a pause is. Longer ones save little more; see `docs/performance.md`.
-const PAUSE: Duration = Duration::from_micros(30);
+const PAUSE: Duration = Duration::from_micros(60);
 /// Pauses are made while at least so many queries come in one on average.
-const GATHERED: u32 = 2;
+const GATHERED: u32 = 4;
 /// A batch of this size has gathered already.
 const ENOUGH: usize = 16;
 /// The average interval follows the newest by one part in so many.
