@@ -13,7 +13,7 @@ use super::udp::is_truncated;
 use crate::answer::is_repeatable;
 use crate::zone::ZoneSet;
 
-/// Sets of entries, a power of two. With two of 256 bytes each, 2 MiB, of which the system gives what is used.
+/// Sets of entries, a power of two. With two of 256 bytes each, 2 MiB.
 const SETS: usize = 4096;
 /// Entries that a query may be in.
 const WAYS: usize = 2;
