@@ -76,7 +76,8 @@ impl Replica {
         let Some(next) = self.serving(origin) else {
             // Listed, but not here yet: the old life is served, rather than nothing.
             let before = self.served.get(origin).cloned();
-            return before.or_else(|| self.highest_other(origin, None).map(|zone| zone.snapshot().clone()));
+            let other = || self.highest_other(origin, None).filter(|zone| self.may_stand_in(origin, zone));
+            return before.or_else(|| other().map(|zone| zone.snapshot().clone()));
         };
         let (id, snapshot) = (next.state().incarnation(), next.snapshot().clone());
         // This is the way of every edit: once a life is served, it has nothing to wait for.
@@ -101,15 +102,17 @@ impl Replica {
         if serial_gt(now, last) || !serial_gt(wanted, now) {
             return None;
         }
-        // A life that is not above the deleted one either must not take the place of nothing.
-        let may_be_served = |zone: &&ZoneReplica| {
-            let in_service = self.in_service.get(origin) == Some(&zone.state().incarnation());
-            in_service || deleted.is_none_or(|deleted| zone.state().serial() > deleted)
-        };
-        let meanwhile = other.filter(may_be_served).map(|zone| zone.snapshot().clone());
+        let meanwhile = other.filter(|zone| self.may_stand_in(origin, zone)).map(|zone| zone.snapshot().clone());
         self.wanted.insert(Wanted::Raise { zone: origin.clone(), serial: wanted });
         self.waiting.insert(origin.clone());
         Some(meanwhile)
+    }
+
+    /// Whether a life may be served in place of nothing, until another one may be: not if it is below a deleted one.
+    fn may_stand_in(&self, origin: &Name, zone: &ZoneReplica) -> bool {
+        let deleted = self.catalog().stub(origin).map(|stub| stub.serial);
+        let in_service = self.in_service.get(origin) == Some(&zone.state().incarnation());
+        in_service || deleted.is_none_or(|deleted| zone.state().serial() > deleted)
     }
 
     /// Of the lives of a name that are here, all but one, that with the highest serial.

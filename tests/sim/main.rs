@@ -49,6 +49,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (4869, "while a life waited to rise above a deleted one, another was served that was below that one too"),
     (7607, "a refused edit stayed on a full disk, and a backup of it held another edit under the number used next"),
     (10504, "what had failed to be written was served when writes that were asked for later were kept"),
+    (22007, "while a life that is listed had not arrived, another was served that was below a deleted one"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
