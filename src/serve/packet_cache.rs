@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 
 use super::udp::is_truncated;
 use crate::answer::is_repeatable;
-use crate::zone::ZoneSet;
+use crate::zone::{ZoneSet, mix};
 
 /// Sets of entries, a power of two. With two of 256 bytes each, 2 MiB.
 const SETS: usize = 4096;
@@ -30,8 +30,6 @@ const TRIAL: u32 = 4;
 /// How many times as long as a trial the cache rests after the first that failed, and at most.
 const REST: u32 = 8;
 const LONGEST_REST: u32 = 128;
-/// A multiplier with as many ones as zeros in no order: the fraction of the golden ratio.
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The responses of one thread.
 pub(super) struct PacketCache {
@@ -178,10 +176,6 @@ impl Entry {
 
 /// Eight bytes at a time. Who makes queries collide makes them be answered the ordinary way.
 fn hash(query: &[u8]) -> u64 {
-    let mix = |hash: u64, word: u64| {
-        let product = u128::from(hash ^ word) * u128::from(MULTIPLIER);
-        product as u64 ^ (product >> 64) as u64
-    };
     let (words, rest) = query.as_chunks::<8>();
     let hash = words.iter().fold(query.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
     let mut last = [0; 8];

@@ -35,6 +35,7 @@ pub use name::{
     MAX_LABEL, MAX_NAME, Name, NameError, NameHasher, NameMap, canonical_cmp, is_wire_at_or_below, wire_name_len,
 };
 pub use name_hash::NameHash;
+pub(crate) use name_hash::mix;
 pub use node::{Block, Node, Rrsets};
 pub use record::{Class, Rdata, Record, RecordKey};
 pub use rrset::{Rrset, RrsetBuf};

@@ -9,6 +9,13 @@ use super::labels::{Labels, label_at};
 /// A multiplier with as many ones as zeros in no order: the fraction of the golden ratio.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Takes eight more bytes into a hash.
+#[inline]
+pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+    let product = u128::from(hash ^ word) * u128::from(MULTIPLIER);
+    product as u64 ^ (product >> 64) as u64
+}
+
 /// The hash of a name. All its bits count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NameHash(u64);
@@ -43,10 +50,7 @@ impl NameHash {
     /// the length in front tells which is which.
     #[inline]
     fn fold(self, label: &[u8], in_case: impl Fn(u64) -> u64) -> NameHash {
-        let mix = |hash: u64, word: u64| {
-            let product = u128::from(hash ^ in_case(word)) * u128::from(MULTIPLIER);
-            product as u64 ^ (product >> 64) as u64
-        };
+        let mix = |hash: u64, word: u64| mix(hash, in_case(word));
         let Some(&last) = label.last_chunk::<8>() else { return NameHash(mix(self.0.rotate_left(32), short(label))) };
         let mut hash = self.0.rotate_left(32);
         let mut rest = label;
