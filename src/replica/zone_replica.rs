@@ -87,6 +87,8 @@ impl ZoneReplica {
         let contained = saved.checkpoint.as_ref().map_or(0, |(position, _)| *position);
         replica.checkpointed = contained;
         replica.next_position = contained;
+        // Whatever this node keeps it may have served, and a member may have served another content under the same serial.
+        replica.note_own_point();
         let (mut alarms, mut kept) = (Vec::new(), Vec::new());
         // First the version that the history has told of; of batches that came at the same time as an edit of this node
         // some may stand after one that it has not.
@@ -111,8 +113,8 @@ impl ZoneReplica {
                     continue;
                 }
             }
-            // It may have been served like this, and a member may have served another content under the same serial.
-            replica.points.note(replica.state.serial(), replica.state.version().hash());
+            replica.points.note(batch.serial, batch.version_after().hash());
+            replica.note_own_point();
             kept.push((position, batch));
         }
         replica.publish();
@@ -371,6 +373,11 @@ impl ZoneReplica {
     fn publish(&mut self) -> Option<u64> {
         self.snapshot = Arc::new(self.state.served().clone());
         self.quarantine.settle(self.state.version());
+        self.note_own_point()
+    }
+
+    /// Notes under which serial the state is served. Returns it if it is known to stand for another content elsewhere.
+    fn note_own_point(&mut self) -> Option<u64> {
         let serial = self.state.serial();
         self.points.note(serial, self.state.version().hash()).then_some(serial)
     }

@@ -50,6 +50,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (7607, "a refused edit stayed on a full disk, and a backup of it held another edit under the number used next"),
     (10504, "what had failed to be written was served when writes that were asked for later were kept"),
     (22007, "while a life that is listed had not arrived, another was served that was below a deleted one"),
+    (23241, "a node that got a whole state and crashed forgot that it had served it under its serial"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
