@@ -97,17 +97,17 @@ impl ZoneFiles {
     /// The zone in the last text that was taken over, with its comments; or else written anew.
     fn compose_restored(&self, origin: &Name, path: &Path, zone: &Zone) -> io::Result<Composed> {
         let marker = marker_of(zone);
-        if let Some(text) = self.bases.text(origin).map(Arc::<[u8]>::from) {
+        if let Some(text) = self.bases.text(origin).and_then(|kept| kept.text()).map(Arc::<[u8]>::from) {
             let name = path.to_string_lossy().into_owned();
-            let reading = read::assemble(path, origin, &Texts::from([(name.clone(), text.clone())]));
+            let reading = read::assemble(path, origin, &Texts::from([(name.clone(), text.clone())]), None);
             if let Ok(read::Reading { parsed: Ok(file), .. }) = reading {
-                let mut composed = compose(path, &file, zone, marker)?;
+                let mut composed = compose(path, &file, zone, marker, None)?;
                 composed.texts.entry(name).or_insert(text);
                 return Ok(composed);
             }
         }
-        match read::read(path, origin) {
-            Ok(read::Reading { parsed: Ok(file), .. }) => compose(path, &file, zone, marker),
+        match read::read(path, origin, None) {
+            Ok(read::Reading { parsed: Ok(file), .. }) => compose(path, &file, zone, marker, None),
             _ => fresh(path, zone, marker),
         }
     }

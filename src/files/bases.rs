@@ -15,6 +15,7 @@ use crate::codec;
 use crate::master::{Marker, ZoneFile};
 use crate::zone::{Block, Name, Soa, Zone};
 
+use super::kept_text::KeptText;
 use super::read::{Hash, Reading, SourceFile};
 use super::rewrite::Rewrite;
 use super::{origin, write};
@@ -40,8 +41,8 @@ const REWRITES: &str = "rewrites";
 /// The file of the state in which the zone's file agreed with the zone.
 const AGREED: &str = "agreed";
 
-/// Longer texts are not kept: nobody keeps comments in millions of records.
-const MAX_TEXT: usize = 8 << 20;
+/// Longer texts are not kept: nobody edits hundreds of millions of records in a file.
+const MAX_TEXT: usize = 256 << 20;
 
 /// Bytes of the checksum before each file's content.
 const CHECKSUM: usize = 8;
@@ -93,12 +94,17 @@ impl Bases {
     }
 
     /// Keeps the text of a zone's file as it was taken over or written last, so that a rejected save can be undone with
-    /// all comments in place; `None` for a file of several texts, which only its records can restore.
-    pub(super) fn put_text(&self, origin: &Name, text: Option<&[u8]>) {
+    /// all comments in place, and of a large one only what changes is read. A file of several texts is not kept: only its
+    /// records can be restored.
+    pub(super) fn put_text(&self, origin: &Name, reading: &Reading) {
         let path = self.directory(origin).join(TEXT);
-        let result = match text.filter(|text| text.len() <= MAX_TEXT) {
-            Some(text) => write::replace_soon(&path, &seal(lz4_flex::compress_prepend_size(text))),
-            None => match fs::remove_file(&path) {
+        let result = match &reading.parsed {
+            Ok(file) if reading.sources.len() == 1 && reading.text.len() <= MAX_TEXT => {
+                let earlier = self.text(origin);
+                let text = KeptText::new(&reading.text, reading.hash, file.plain_from(), earlier.as_ref());
+                write::replace_soon(&path, &seal(codec::encode(&text)))
+            }
+            _ => match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
@@ -109,9 +115,9 @@ impl Bases {
     }
 
     /// The text of a zone's file as it was taken over or written last.
-    pub(super) fn text(&self, origin: &Name) -> Option<Vec<u8>> {
+    pub(super) fn text(&self, origin: &Name) -> Option<KeptText> {
         let bytes = fs::read(self.directory(origin).join(TEXT)).ok()?;
-        lz4_flex::decompress_size_prepended(open(&bytes)?).ok()
+        codec::decode_own(open(&bytes)?).ok()
     }
 
     /// Notes that a file says just what its zone had under the file's marker, so that it need not be read again at the

@@ -9,7 +9,7 @@ use std::{fs, io};
 use super::bases::Bases;
 use super::entry::Entry;
 use super::held::{Cause, HeldFiles};
-use super::read::{Reading, Unread, assemble, read};
+use super::read::{Earlier, Reading, Unread, assemble, read};
 use super::rewrite::{self, Rewrite};
 use super::save::is_replicated;
 use super::watcher::Kind;
@@ -135,7 +135,7 @@ impl ZoneFiles {
             }
             let Some(text) = write::swapped_out(&entry.path) else { continue };
             let texts = BTreeMap::from([(entry.path.to_string_lossy().into_owned(), text.into())]);
-            let is_save = match assemble(&entry.path, origin, &texts).map(|reading| reading.parsed) {
+            let is_save = match assemble(&entry.path, origin, &texts, None).map(|reading| reading.parsed) {
                 Ok(Ok(file)) => self.bases.get(origin, file.marker()).is_some_and(|base| base != *file.zone()),
                 _ => true,
             };
@@ -174,7 +174,7 @@ impl ZoneFiles {
         let files: Vec<(Name, PathBuf)> =
             self.entries.iter().map(|(origin, entry)| (origin.clone(), entry.path.clone())).collect();
         for (origin, path) in files {
-            match read(&path, &origin) {
+            match read(&path, &origin, None) {
                 Ok(Reading { parsed: Err(diagnostics), .. }) => self.hold_errors(&origin, &path, diagnostics),
                 Ok(reading) => {
                     offer.extend(reading.parsed.as_ref().ok().map(|file| file.zone().clone()));
@@ -287,6 +287,14 @@ impl ZoneFiles {
     /// Makes a file due.
     pub(super) fn look_again(&mut self, origin: &Name, delay: Duration) {
         self.due.insert(origin.clone(), Instant::now() + delay);
+    }
+
+    /// The state of a large file that was taken over or written last, and is still at hand.
+    pub(super) fn earlier(&self, origin: &Name) -> Option<Earlier> {
+        let entry = self.entries.get(origin)?;
+        let (accepted, zone) = (entry.accepted?, entry.said.clone()?);
+        let text = self.bases.text(origin).filter(|text| text.hash == accepted.hash)?;
+        Some(Earlier { text, zone })
     }
 
     /// The zone as it is published, if it is replicated.

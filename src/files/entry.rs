@@ -5,6 +5,10 @@ use std::time::Instant;
 
 use super::read::{Hash, Reading, Signature, SourceFile};
 use crate::master::{Marker, ZoneFile};
+use crate::zone::Zone;
+
+/// From how many bytes on a file is large: to read it as a whole takes more than some milliseconds.
+pub(super) const LARGE: usize = 512 << 10;
 
 /// The file of one zone, from the first look at it on.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(super) struct Entry {
     pub dealt: Option<Hash>,
     /// The state that was last taken over or written.
     pub accepted: Option<Accepted>,
+    /// What the file said in that state, if it is a large one. It shares most with the zone as it is served.
+    pub said: Option<Zone>,
     /// The serial that the zone had with this file's last edit in it. What is published below it lacks the edit and
     /// must not be written over the file.
     pub applied: u64,
@@ -45,6 +51,7 @@ impl Entry {
             sources: Vec::new(),
             dealt: None,
             accepted: None,
+            said: None,
             applied: 0,
             compare: false,
             missing_since: None,
@@ -76,8 +83,19 @@ impl Entry {
         self.path == path || self.sources.iter().any(|source| source.places.iter().any(|place| place == path))
     }
 
-    /// Notes that the state of a reading agrees with a version of the zone.
-    pub(super) fn accept(&mut self, reading: &Reading, file: &ZoneFile) {
+    /// Keeps what a large file says: as the zone that is served, if that is the same, so that it is in memory once.
+    pub(super) fn keep_said(&mut self, reading: &Reading, zone: &Zone) {
+        self.said = (reading.text.len() >= LARGE).then(|| zone.clone());
+    }
+
+    /// What the file said when it bore this marker last, if that is still at hand.
+    pub(super) fn said_under(&self, marker: Option<Marker>) -> Option<&Zone> {
+        self.said.as_ref().filter(|_| self.accepted.is_some_and(|accepted| accepted.marker == marker))
+    }
+
+    /// Notes that the state of a reading agrees with a version of the zone, and what it says.
+    pub(super) fn accept(&mut self, reading: &Reading, file: &ZoneFile, zone: &Zone) {
+        self.keep_said(reading, zone);
         let serial = file.zone().soa().serial;
         self.accepted = Some(Accepted { hash: reading.hash, marker: file.marker(), serial });
         self.dealt = Some(reading.hash);

@@ -8,7 +8,7 @@ use std::{fs, io};
 use super::directory::{Ask, RETRY, SETTLE, ZoneFiles};
 use super::entry::{Accepted, Entry};
 use super::held::Cause;
-use super::read::{Reading, Unread, read, still};
+use super::read::{Reading, Signature, Unread, read, still};
 use super::save::{Situation, Step, marker_of};
 use super::{origin, write};
 use crate::account;
@@ -20,7 +20,9 @@ impl ZoneFiles {
     pub(super) fn look(&mut self, origin: &Name) -> Option<Ask> {
         let entry = self.entries.get_mut(origin)?;
         let path = entry.path.clone();
-        if let Some(sources) = entry.dealt.and_then(|hash| still(&entry.sources, hash)) {
+        // Of a file that would be read by what has changed, that is quickly told by reading it.
+        let dealt = entry.dealt.filter(|_| entry.said.is_none());
+        if let Some(sources) = dealt.and_then(|hash| still(&entry.sources, hash)) {
             entry.sources = sources;
             self.found_again(origin);
             return None;
@@ -53,13 +55,14 @@ impl ZoneFiles {
     fn remembered(&mut self, origin: &Name) -> bool {
         let is_new = |entry: &&Entry| entry.dealt.is_none() && entry.accepted.is_none();
         let Some(entry) = self.entries.get(origin).filter(is_new) else { return false };
-        if self.served(origin).is_none() {
-            return false;
-        }
+        let Some(served) = self.served(origin) else { return false };
         let Some(agreed) = self.bases.agreed(origin).filter(|agreed| agreed.is_of(&entry.path)) else { return false };
         let accepted = Accepted { hash: agreed.hash, marker: agreed.marker(), serial: agreed.serial };
         let Some(sources) = still(&agreed.sources(), agreed.hash) else { return false };
         let Some(entry) = self.entries.get_mut(origin) else { return false };
+        let is_large = sources.iter().filter_map(|source| source.signature).any(Signature::is_large);
+        let agrees = accepted.marker == marker_of(&served) && accepted.serial == served.soa().serial;
+        entry.said = (is_large && agrees).then(|| Zone::clone(&served));
         entry.sources = sources;
         entry.accepted = Some(accepted);
         entry.dealt = Some(agreed.hash);
@@ -78,7 +81,7 @@ impl ZoneFiles {
             reading.sources = sources;
             return Ok(reading);
         }
-        read(path, origin)
+        read(path, origin, self.earlier(origin).as_ref())
     }
 
     /// A file is as it was when it was last dealt with; it may have been away, or unreadable, meanwhile.
@@ -114,8 +117,9 @@ impl ZoneFiles {
         let served = self.served(origin);
         // The version that the person started from is the one that is served: it need not be read from the disk.
         let is_latest = served.as_deref().is_some_and(|served| file.marker() == marker_of(served));
-        let base = if is_latest { None } else { self.bases.get(origin, file.marker()) };
         let entry = self.entries.get(origin)?;
+        let kept = || entry.said_under(file.marker()).cloned().or_else(|| self.bases.get(origin, file.marker()));
+        let base = if is_latest { None } else { kept() };
         let step = Situation {
             file,
             hash: reading.hash,
@@ -145,11 +149,11 @@ impl ZoneFiles {
     /// A file says something that is part of the zone from now on, or was before; `serial` is the zone's with it.
     pub(super) fn accept(&mut self, origin: &Name, reading: Reading, serial: u64) {
         let (Some(entry), Ok(file)) = (self.entries.get_mut(origin), &reading.parsed) else { return };
-        entry.accept(&reading, file);
+        entry.accept(&reading, file, file.zone());
         entry.applied = entry.applied.max(serial);
         entry.compare = true;
         self.keep_base(file.marker(), file.zone());
-        self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
+        self.bases.put_text(origin, &reading);
         // It is about to be written back.
         self.readings.insert(origin.clone(), reading);
         self.settled(origin);

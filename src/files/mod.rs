@@ -14,6 +14,7 @@ mod directory;
 mod entry;
 mod error;
 mod held;
+mod kept_text;
 mod look;
 mod origin;
 mod outcome;

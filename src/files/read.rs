@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::entry::LARGE;
+use super::kept_text::KeptText;
 use crate::master::{Diagnostic, ZoneFile};
-use crate::zone::Name;
+use crate::zone::{Name, Zone};
 
 /// The largest zone file: ten times the largest that anyone is known to edit by hand or script. It keeps a device or a
 /// runaway log that was linked into the directory from filling the memory.
@@ -49,6 +51,11 @@ impl Signature {
     /// The signature of the file as it is now; `None` if there is none.
     pub(super) fn now(path: &Path) -> Option<Signature> {
         fs::metadata(path).ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata))
+    }
+
+    /// Whether the file is a large one.
+    pub(super) fn is_large(self) -> bool {
+        self.size >= LARGE as u64
     }
 
     /// Whether two signatures are of one file, whatever was written to it.
@@ -116,13 +123,27 @@ pub(super) enum Unread {
     Failed(io::Error),
 }
 
-/// Reads the file of a zone.
-pub(super) fn read(path: &Path, origin: &Name) -> Result<Reading, Unread> {
-    assemble(path, origin, &BTreeMap::new())
+/// An earlier version of a file that is in one text.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    pub text: KeptText,
+    /// What it said.
+    pub zone: Zone,
 }
 
-/// Reads the file of a zone as it would be if these texts stood in the files of these names.
-pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Arc<[u8]>>) -> Result<Reading, Unread> {
+/// Reads the file of a zone.
+pub(super) fn read(path: &Path, origin: &Name, earlier: Option<&Earlier>) -> Result<Reading, Unread> {
+    assemble(path, origin, &BTreeMap::new(), earlier)
+}
+
+/// Reads the file of a zone as it would be if these texts stood in the files of these names. Where the earlier version of
+/// it does, only what has changed since is read.
+pub(super) fn assemble(
+    path: &Path,
+    origin: &Name,
+    texts: &BTreeMap<String, Arc<[u8]>>,
+    earlier: Option<&Earlier>,
+) -> Result<Reading, Unread> {
     // There is one copy of each text: what is parsed shares it.
     let load = |name: &str, path: &Path| match texts.get(name) {
         Some(text) => Ok((text.clone(), None)),
@@ -137,6 +158,12 @@ pub(super) fn assemble(path: &Path, origin: &Name, texts: &BTreeMap<String, Arc<
     let mut sources = vec![SourceFile::new(name.clone(), path.to_owned(), signature)];
     let mut hasher = blake3::Hasher::new();
     hasher.update(&text);
+    if let Some(earlier) = earlier
+        && let Some(hunks) = earlier.text.hunks(&text)
+        && let Some(file) = ZoneFile::parse_changes(&name, text.clone(), &earlier.zone, &hunks)
+    {
+        return Ok(Reading { sources, hash: *hasher.finalize().as_bytes(), text, parsed: Ok(file) });
+    }
     let mut moving = false;
     let parsed = ZoneFile::parse_shared(&name, text.clone(), origin, &mut |included| {
         let path = PathBuf::from(included);
@@ -253,5 +280,35 @@ mod tests {
         file.set_times(FileTimes::new().set_modified(ahead)).expect("its time");
         assert!(!signature(&path).proves_unchanged(Some(signature(&path))));
         assert!(!old.proves_unchanged(None));
+    }
+
+    #[test]
+    fn of_what_did_not_change_it_says_what_it_said_before() {
+        let origin: Name = "example.".parse().expect("a name");
+        let head = "$TTL 60\n@ SOA ns hm 1 2 3 4 5\n@ NS ns.test.\n";
+        let hosts: String =
+            (0..20_000u32).map(|host| format!("h{host} A 10.0.{}.{}\n", host >> 8, host & 255)).collect();
+        let reading = |text: String, earlier: Option<&Earlier>| {
+            let texts = BTreeMap::from([("z".to_owned(), text.into_bytes().into())]);
+            assemble(Path::new("z"), &origin, &texts, earlier).expect("it is there")
+        };
+        let first = reading(format!("{head}{hosts}"), None);
+        let file = first.parsed.expect("it is sound");
+        let text = KeptText::new(&first.text, first.hash, file.plain_from(), None);
+        // A record that no line has shows that the lines which are the same are not read again.
+        let mut zone = file.zone().clone();
+        let known =
+            zone.get(b"\x02h1\x07example\x00").and_then(|node| node.get(crate::zone::RecordType::A)).expect("a host");
+        let mut witness = crate::zone::RrsetBuf::new(crate::zone::RecordType::A, known.ttl, []);
+        witness.push(&[192, 0, 2, 1]);
+        zone.set(&"witness.example.".parse().expect("a name"), vec![witness]);
+        let earlier = Earlier { text, zone };
+        let changed = format!("{head}{}", hosts.replace("h9999 A 10.0.39.15\n", "h9999 A 192.0.2.9\n"));
+        let again = reading(changed.clone(), Some(&earlier));
+        assert_eq!(again.hash, reading(changed.clone(), None).hash);
+        let zone = again.parsed.expect("it is sound").zone().to_content();
+        assert!(zone.rrsets.keys().any(|(owner, _)| owner.to_string() == "witness.example."));
+        let wrong = reading(format!("{changed}x NONE\n"), Some(&earlier)).parsed.expect_err("there is no such type");
+        assert_eq!((wrong[0].line, wrong.len()), (20_004, 1), "all of it is read to say where");
     }
 }

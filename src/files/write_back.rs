@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::directory::{QUIET, ZoneFiles};
 use super::entry::Entry;
 use super::held::Cause;
-use super::read::{Reading, Unread, assemble};
+use super::read::{Earlier, Reading, Unread, assemble};
 use super::rewrite::rewrites;
 use super::save::{is_replicated, marker_of};
 use super::{origin, write};
@@ -38,6 +38,8 @@ pub(super) struct Composed {
     pub before: Texts,
     /// The file as it will read.
     pub reading: Reading,
+    /// The zone that it will show.
+    pub zone: Zone,
     /// Whether nothing of the earlier text is left, comments included.
     pub anew: bool,
 }
@@ -123,11 +125,14 @@ impl ZoneFiles {
         };
         let Ok(file) = &reading.parsed else { return self.look_first(origin) };
         if *file.zone() == *zone && file.marker() == marker_of(zone) {
-            self.entries.entry(origin.clone()).and_modify(|entry| entry.compare = false);
+            self.entries.entry(origin.clone()).and_modify(|entry| {
+                entry.keep_said(&reading, zone);
+                entry.compare = false;
+            });
             self.bases.put_agreed(origin, &reading, file);
             return;
         }
-        let composed = match compose(&path, file, zone, marker_of(zone)) {
+        let composed = match compose(&path, file, zone, marker_of(zone), self.earlier(origin).as_ref()) {
             Ok(composed) => composed,
             Err(error) => return self.cannot_write(origin, &path, &error),
         };
@@ -156,11 +161,11 @@ impl ZoneFiles {
 
     /// Writes the texts, the main file with its marker last, and takes the result for the file's state.
     pub(super) fn store(&mut self, origin: &Name, path: &Path, composed: Composed) {
-        let Composed { texts, before, reading, .. } = composed;
+        let Composed { texts, before, reading, zone, .. } = composed;
         let Ok(file) = &reading.parsed else { return };
         // Before the text that names it: a file must not bear a marker that this node does not know.
         self.keep_base(file.marker(), file.zone());
-        self.bases.put_text(origin, (reading.sources.len() == 1).then_some(&reading.text[..]));
+        self.bases.put_text(origin, &reading);
         if texts.len() > 1
             && let Err(error) = self.bases.put_rewrites(origin, &rewrites(&reading.sources, &before, &texts))
         {
@@ -177,7 +182,7 @@ impl ZoneFiles {
         }
         let Some(entry) = self.entries.get_mut(origin) else { return };
         entry.path = path.to_owned();
-        entry.accept(&reading, file);
+        entry.accept(&reading, file, &zone);
         entry.compare = false;
         self.bases.put_agreed(origin, &reading, file);
         self.unwritten.remove(origin);
@@ -214,14 +219,21 @@ fn write_texts<'r>(reading: &'r Reading, before: &Texts, texts: &Texts) -> Resul
     Ok(true)
 }
 
-/// The texts that make a file say `target`: patched, or, should that not give the target, written anew.
-pub(super) fn compose(path: &Path, file: &ZoneFile, target: &Zone, marker: Option<Marker>) -> io::Result<Composed> {
+/// The texts that make a file say `target`: patched, or, should that not give the target, written anew. `earlier` is a
+/// version of the file that differs in little.
+pub(super) fn compose(
+    path: &Path,
+    file: &ZoneFile,
+    target: &Zone,
+    marker: Option<Marker>,
+    earlier: Option<&Earlier>,
+) -> io::Result<Composed> {
     let texts: Texts = file.patch(target, marker).into_iter().map(|(name, text)| (name, text.into())).collect();
     let before: Texts = file.texts().map(|(name, text)| (name.to_owned(), text)).collect();
     let mut whole = before.clone();
     whole.extend(texts.clone());
-    match proved(path, target, marker, whole) {
-        Some(reading) => Ok(Composed { texts, before, reading, anew: false }),
+    match proved(path, target, marker, whole, earlier) {
+        Some(reading) => Ok(Composed { texts, before, reading, zone: target.clone(), anew: false }),
         None => {
             tracing::error!(file = %path.display(), "patching a zone file went wrong; it is written anew");
             Ok(Composed { before, ..fresh(path, target, marker)? })
@@ -232,16 +244,22 @@ pub(super) fn compose(path: &Path, file: &ZoneFile, target: &Zone, marker: Optio
 /// The text of a new file.
 pub(super) fn fresh(path: &Path, target: &Zone, marker: Option<Marker>) -> io::Result<Composed> {
     let texts = Texts::from([(path.to_string_lossy().into_owned(), render(target, marker).into())]);
-    match proved(path, target, marker, texts.clone()) {
-        Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, anew: true }),
+    match proved(path, target, marker, texts.clone(), None) {
+        Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, zone: target.clone(), anew: true }),
         None => Err(io::Error::other("the zone cannot be written as a master file; please report it")),
     }
 }
 
 /// Reads the file as it will be; `None` if it would not say what it must. A file that says something else would be
 /// taken for a person's edit.
-fn proved(path: &Path, target: &Zone, marker: Option<Marker>, texts: Texts) -> Option<Reading> {
-    let reading = assemble(path, target.origin(), &texts).ok()?;
+fn proved(
+    path: &Path,
+    target: &Zone,
+    marker: Option<Marker>,
+    texts: Texts,
+    earlier: Option<&Earlier>,
+) -> Option<Reading> {
+    let reading = assemble(path, target.origin(), &texts, earlier).ok()?;
     let file = reading.parsed.as_ref().ok()?;
     (file.zone() == target && file.marker() == marker).then_some(reading)
 }

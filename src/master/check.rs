@@ -30,15 +30,34 @@ pub(super) fn check(parser: &mut Parser<'_>, zone: &Zone) {
         let message = format!("the zone has no NS at its apex {}", parser.origin);
         report_at_start(parser, Level::Error, message);
     }
-    let mut checks = Checks { zone, found: Vec::new() };
-    for node in zone.iter() {
-        checks.types_of(node, complete);
-    }
-    checks.below_dname();
-    let found = checks.found;
+    let found = Checks::of_all(zone, complete);
     if !found.is_empty() {
         locate(parser, found);
     }
+}
+
+/// Whether there is nothing to be found in a zone that differs at these owners alone from one in which nothing was.
+pub(super) fn is_still_sound(before: &Zone, zone: &Zone, owners: &[Name]) -> bool {
+    let has = |node: Option<Node<'_>>, rtype| node.is_some_and(|node| node.get(rtype).is_some());
+    let has_address = |node| has(node, RecordType::A) || has(node, RecordType::AAAA);
+    // What others say of a name hangs on these types alone, and that it has addresses harms nobody.
+    let leaves_others_alone = |owner: &Name| {
+        let (old, new) = (before.get(owner.as_wire()), zone.get(owner.as_wire()));
+        let is_kept = |rtype| has(old, rtype) == has(new, rtype);
+        [RecordType::CNAME, RecordType::NS, RecordType::DNAME].into_iter().all(is_kept)
+            && (has_address(new) || !has_address(old))
+    };
+    let found = if owners.iter().all(leaves_others_alone) {
+        let mut checks = Checks { zone, found: Vec::new() };
+        for node in owners.iter().filter_map(|owner| zone.get(owner.as_wire())) {
+            checks.types_of(node, true);
+            checks.below_dname(node);
+        }
+        checks.found
+    } else {
+        Checks::of_all(zone, true)
+    };
+    found.is_empty() && zone.apex().get(RecordType::NS).is_some()
 }
 
 fn report_at_start(parser: &mut Parser<'_>, level: Level, message: String) {
@@ -63,6 +82,15 @@ enum Target {
 }
 
 impl Checks<'_> {
+    fn of_all(zone: &Zone, complete: bool) -> Vec<Finding> {
+        let mut checks = Checks { zone, found: Vec::new() };
+        zone.iter().for_each(|node| checks.types_of(node, complete));
+        if zone.has_cuts() && zone.iter().any(|node| node.get(RecordType::DNAME).is_some()) {
+            zone.iter().for_each(|node| checks.below_dname(node));
+        }
+        checks.found
+    }
+
     fn find(&mut self, owner: Name, rtype: RecordType, rdata: Option<&[u8]>, level: Level, message: String) {
         self.found.push(Finding { owner, rtype, rdata: rdata.map(Rdata::new), level, message });
     }
@@ -104,22 +132,20 @@ impl Checks<'_> {
     }
 
     /// Nothing exists below a DNAME (RFC 6672 §2.4) but hashed names, which are no names of the zone (RFC 5155 §7.2.8).
-    fn below_dname(&mut self) {
+    fn below_dname(&mut self, node: Node<'_>) {
         let zone = self.zone;
-        let has_dname =
-            |name: &Name| zone.get(name.as_wire()).is_some_and(|node| node.get(RecordType::DNAME).is_some());
-        if !zone.has_cuts() || zone.iter().all(|node| node.get(RecordType::DNAME).is_none()) {
+        if !zone.has_cuts() {
             return;
         }
-        for node in zone.iter() {
-            let hashed = node.get(RecordType::NSEC3).is_some();
-            let of_hash = |rtype| hashed && matches!(rtype, RecordType::NSEC3 | RecordType::RRSIG);
-            let owner = node.name();
-            let Some(dname) = std::iter::successors(owner.parent(), Name::parent).find(has_dname) else { continue };
-            for rrset in node.rrsets().filter(|rrset| !of_hash(rrset.rtype)) {
-                let message = coexistence::below_dname(&owner, &dname);
-                self.find(owner.clone(), rrset.rtype, None, Level::Error, message);
-            }
+        let has_dname =
+            |name: &Name| zone.get(name.as_wire()).is_some_and(|node| node.get(RecordType::DNAME).is_some());
+        let hashed = node.get(RecordType::NSEC3).is_some();
+        let of_hash = |rtype| hashed && matches!(rtype, RecordType::NSEC3 | RecordType::RRSIG);
+        let owner = node.name();
+        let Some(dname) = std::iter::successors(owner.parent(), Name::parent).find(has_dname) else { return };
+        for rrset in node.rrsets().filter(|rrset| !of_hash(rrset.rtype)) {
+            let message = coexistence::below_dname(&owner, &dname);
+            self.find(owner.clone(), rrset.rtype, None, Level::Error, message);
         }
     }
 

@@ -60,6 +60,8 @@ pub(super) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
     line: u32,
+    /// Whether a carriage return alone has ended a line.
+    pub(super) has_bare_return: bool,
 }
 
 const PLAIN: [bool; 256] = {
@@ -75,13 +77,18 @@ const PLAIN: [bool; 256] = {
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a [u8]) -> Lexer<'a> {
-        Lexer { text, at: if text.starts_with(BOM) { BOM.len() } else { 0 }, line: 1 }
+        Lexer::at(text, if text.starts_with(BOM) { BOM.len() } else { 0 })
+    }
+
+    /// Begins at the start of a line within the text, which counts as the first.
+    pub(super) fn at(text: &'a [u8], at: usize) -> Lexer<'a> {
+        Lexer { text, at, line: 1, has_bare_return: false }
     }
 
     /// The tokens of one entry that lies at `extent` of a text that was read without error before.
     pub(super) fn again(text: &'a [u8], start: usize) -> Vec<Token<'a>> {
         let mut tokens = Vec::new();
-        let mut lexer = Lexer { text, at: start, line: 1 };
+        let mut lexer = Lexer::at(text, start);
         // The entry was read before, so there is nothing to report.
         let _ = lexer.next_entry(&mut tokens);
         tokens
@@ -124,6 +131,7 @@ impl<'a> Lexer<'a> {
                 // Alone it ends a line, as BIND and NSD have it.
                 b'\r' if open.is_none() && self.text.get(self.at + 1) != Some(&b'\n') => {
                     self.at += 1;
+                    self.has_bare_return = true;
                     return Ok(());
                 }
                 b' ' | b'\t' | b'\r' => {

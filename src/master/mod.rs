@@ -5,6 +5,7 @@
 //! asked of the caller, and nothing here touches a disk. What a type's rdata looks like comes from the table in
 //! [`crate::zone::rdata`]; unknown types are written as in RFC 3597.
 
+mod changes;
 mod char_string;
 mod check;
 mod diagnostic;
@@ -29,4 +30,4 @@ pub use marker::Marker;
 pub use rdata::{RdataTextError, parse_rdata, rdata_to_text, record_to_text};
 pub use render::render;
 pub use ttl::{MAX_TTL, parse_ttl};
-pub use zone_file::ZoneFile;
+pub use zone_file::{Hunk, ZoneFile};

@@ -8,8 +8,9 @@ use super::entry::{Entry, EntryKind, RecordEntry, Source};
 use super::lexer::{BOM, Extent, Lexer, Token};
 use super::rdata::{self, TextError};
 use super::ttl::{MAX_TTL, TtlState, parse_ttl};
+use super::zone_file::Form;
 use super::{Diagnostic, Level, Marker, ZoneFile, check};
-use crate::zone::{Name, Rdata, RecordType, Soa, ZoneBuilder, is_wire_at_or_below};
+use crate::zone::{Name, Rdata, RecordType, Soa, Zone, ZoneBuilder, is_wire_at_or_below};
 
 /// How many errors are reported before reading stops, and how many warnings are kept: enough to repair a file by, and a
 /// bound for binary garbage.
@@ -27,6 +28,10 @@ pub(super) struct Parser<'i> {
     pub(super) entries: Option<Vec<Entry>>,
     /// Where in the main file the entries lie that go over several lines.
     long_entries: Vec<Range<usize>>,
+    /// Behind the last entry of the main file that is a directive, the SOA, or goes over several lines.
+    pub(super) plain_from: usize,
+    /// Whether a carriage return alone has ended a line.
+    has_bare_return: bool,
     pub(super) ttl: TtlState,
     /// How many records `$GENERATE` made so far.
     pub(super) generated: usize,
@@ -52,7 +57,7 @@ pub(super) struct Place {
 }
 
 /// The owner that an entry without one has.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Owner {
     /// No entry stated one yet.
     None,
@@ -78,6 +83,8 @@ impl<'i> Parser<'i> {
             open: Vec::new(),
             entries: None,
             long_entries: Vec::new(),
+            plain_from: 0,
+            has_bare_return: false,
             ttl: TtlState::default(),
             generated: 0,
             records: ZoneBuilder::default(),
@@ -100,14 +107,30 @@ impl<'i> Parser<'i> {
         let soa = self.soa.clone().unwrap_or_else(no_soa);
         let zone = std::mem::take(&mut self.records).finish(self.origin.clone(), soa);
         check::check(&mut self, &zone);
+        let diagnostics = self.sorted();
+        if self.soa.is_none() || self.errors > 0 {
+            return Err(diagnostics);
+        }
+        Ok(self.finish(zone, diagnostics))
+    }
+
+    /// The file as it was read, with what it says and what was pointed out.
+    pub(super) fn finish(self, zone: Zone, warnings: Vec<Diagnostic>) -> ZoneFile {
+        let plain_from = (warnings.is_empty() && self.is_plain()).then_some(self.plain_from);
         // A comment between the parentheses of an entry goes with the entry, so it marks nothing.
         let inside = |at: usize| self.long_entries.iter().any(|range| range.contains(&at));
         let marker = Marker::find(&self.sources[0].text).filter(|(_, range)| !inside(range.start));
-        let warnings = self.sorted();
-        if self.soa.is_none() || self.errors > 0 {
-            return Err(warnings);
-        }
-        Ok(ZoneFile::new(marker, self.sources, (zone, self.soa_repeats), warnings))
+        ZoneFile::new(marker, self.sources, zone, Form { soa_repeats: self.soa_repeats, plain_from }, warnings)
+    }
+
+    /// Whether all behind [`Parser::plain_from`] is lines that are one record each, and mean the same in any order but for
+    /// the owners that they take from the line before.
+    pub(super) fn is_plain(&self) -> bool {
+        self.sources.len() == 1
+            && self.generated == 0
+            && !self.soa_repeats
+            && !self.has_bare_return
+            && self.ttl.in_force().is_some()
     }
 
     fn read(&mut self, path: &str, text: Arc<[u8]>) {
@@ -136,26 +159,33 @@ impl<'i> Parser<'i> {
         let text = Arc::clone(&self.sources[source as usize].text);
         let mut place = Place { source, text: Arc::clone(&text), origin, owner };
         self.open.push(source);
-        let mut lexer = Lexer::new(&text);
+        self.read_entries(&mut place, Lexer::new(&text));
+        self.open.pop();
+    }
+
+    /// Reads what a lexer finds in the text of a place.
+    pub(super) fn read_entries(&mut self, place: &mut Place, mut lexer: Lexer<'_>) {
+        let text = Arc::clone(&place.text);
         let mut tokens = Vec::new();
         while let Some(entry) = lexer.next_entry(&mut tokens) {
             match entry {
-                Ok(extent) => self.entry(&mut place, extent, &tokens),
+                Ok(extent) => self.entry(place, extent, &tokens),
                 Err(error) => {
                     let line_start = text[..error.at].iter().rposition(|&byte| byte == b'\n').map_or(0, |n| n + 1);
-                    self.report(&place, (line_start, error.line), error.at, Level::Error, error.message.to_owned());
+                    self.report(place, (line_start, error.line), error.at, Level::Error, error.message.to_owned());
                 }
             }
             if self.errors >= MAX_REPORTED || (self.only_to_soa && self.soa.is_some()) {
                 break;
             }
         }
-        self.open.pop();
+        self.has_bare_return |= lexer.has_bare_return;
     }
 
     fn entry(&mut self, place: &mut Place, extent: Extent, tokens: &[Token<'_>]) {
         let first = &tokens[0];
         let result = if !extent.indented && !first.quoted && first.text.starts_with(b"$") {
+            self.plain_from = extent.end;
             self.directive(place, extent, tokens)
         } else {
             self.record(place, extent, tokens)
@@ -221,6 +251,7 @@ impl<'i> Parser<'i> {
         let ttl = self.ttl_of(&header, soa.as_ref(), place, extent, at);
         let repeats = match soa {
             Some(soa) => {
+                self.plain_from = extent.end;
                 let again = self.add_soa(owner, Soa { ttl, ..soa }).map_err(|error| error.or_at(at))?;
                 again.then(|| Rdata::new(&rdata[..]))
             }
@@ -316,6 +347,7 @@ impl<'i> Parser<'i> {
     pub(super) fn push(&mut self, place: &Place, extent: Extent, kind: impl FnOnce() -> EntryKind) {
         if place.source == 0 && place.text[extent.start..extent.end].trim_ascii_end().contains(&b'\n') {
             self.long_entries.push(extent.start..extent.end);
+            self.plain_from = extent.end;
         }
         if let Some(entries) = &mut self.entries {
             let (start, end) = (extent.start as u32, extent.end as u32);
@@ -356,7 +388,7 @@ fn no_soa() -> Soa {
 }
 
 /// An owner completed by the origin, in lower-cased wire form, in place of what is in `wire`.
-fn read_owner(token: &Token<'_>, origin: &Name, wire: &mut Vec<u8>) -> Result<(), TextError> {
+pub(super) fn read_owner(token: &Token<'_>, origin: &Name, wire: &mut Vec<u8>) -> Result<(), TextError> {
     wire.clear();
     let result = Name::parse_onto(token.text, Some(origin.as_wire()), wire);
     result.map_err(|error| TextError::new(error.to_string()).or_at(token.at))?;

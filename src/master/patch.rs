@@ -21,7 +21,7 @@ pub(super) fn patch(file: &ZoneFile, target: &Zone, marker: Option<Marker>) -> V
     let plan = Plan::new(file, target);
     let same_but_serial = Soa { serial: file.zone().soa().serial, ..target.soa().clone() } == *file.zone().soa();
     // The rule: another serial, and nothing else. Then all that is behind the SOA stays whatever it means.
-    let to_soa = (plan.changes.is_empty() && same_but_serial && !file.soa_repeats).then(|| file.entries_to_soa());
+    let to_soa = (plan.changes.is_empty() && same_but_serial && !file.form.soa_repeats).then(|| file.entries_to_soa());
     let entries = to_soa.as_deref().unwrap_or_else(|| file.entries());
     let mut inlined = HashSet::new();
     // Each failed walk names one more `$INCLUDE` to write out in place, so there are at most as many as includes.

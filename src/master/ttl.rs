@@ -51,6 +51,11 @@ impl TtlState {
         self.default = Some(ttl);
     }
 
+    /// What `$TTL`, or the SOA in its place, says for all records that state none.
+    pub(super) fn in_force(&self) -> Option<u32> {
+        self.default
+    }
+
     /// A record that stated its TTL.
     pub(super) fn stated(&mut self, ttl: u32) {
         self.last_stated = Some(ttl);

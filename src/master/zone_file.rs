@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::entry::{Entry, Source};
 use super::parser::Parser;
-use super::{Diagnostic, Marker, patch};
+use super::{Diagnostic, Marker, changes, patch};
 use crate::zone::{Name, Zone, ZoneContent};
 
 /// A master file with everything it includes.
@@ -14,8 +14,7 @@ pub struct ZoneFile {
     pub(super) sources: Vec<Source>,
     /// What each line means, made when it is first needed.
     entries: OnceLock<Vec<Entry>>,
-    /// Whether the SOA stands there more than once.
-    pub(super) soa_repeats: bool,
+    pub(super) form: Form,
     zone: Zone,
     content: OnceLock<ZoneContent>,
     warnings: Vec<Diagnostic>,
@@ -23,14 +22,33 @@ pub struct ZoneFile {
     pub(super) marker: Option<(Marker, Range<usize>)>,
 }
 
+/// How a file is written, beyond what it says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// Whether the SOA stands there more than once.
+    pub(super) soa_repeats: bool,
+    /// See [`ZoneFile::plain_from`].
+    pub(super) plain_from: Option<usize>,
+}
+
+/// Lines in which a text differs from an earlier version of it.
+#[derive(Debug)]
+pub struct Hunk {
+    /// What stood there before.
+    pub old: Arc<[u8]>,
+    /// Where in the text lies what stands there now.
+    pub new: Range<usize>,
+}
+
 impl ZoneFile {
     pub(super) fn new(
         marker: Option<(Marker, Range<usize>)>,
         sources: Vec<Source>,
-        (zone, soa_repeats): (Zone, bool),
+        zone: Zone,
+        form: Form,
         warnings: Vec<Diagnostic>,
     ) -> ZoneFile {
-        ZoneFile { sources, entries: OnceLock::new(), soa_repeats, zone, content: OnceLock::new(), warnings, marker }
+        ZoneFile { sources, entries: OnceLock::new(), form, zone, content: OnceLock::new(), warnings, marker }
     }
 
     /// Reads the master file of the zone `origin`. `path` names the file in diagnostics; `include` is asked for the text
@@ -56,6 +74,14 @@ impl ZoneFile {
         Parser::new(origin.clone(), include).run(path, text)
     }
 
+    /// Reads another version of a text that was plain and said `before`, by the lines alone that differ: these hunks, in the
+    /// order of the text, of which the first covers all before [`ZoneFile::plain_from`] in both. `None` if that does not do
+    /// and the text has to be read as a whole: whenever there is anything to point out, and after changes of what other
+    /// lines mean.
+    pub fn parse_changes(path: &str, text: Arc<[u8]>, before: &Zone, hunks: &[Hunk]) -> Option<ZoneFile> {
+        changes::parse(path, text, before, hunks)
+    }
+
     /// What the file says.
     pub fn zone(&self) -> &Zone {
         &self.zone
@@ -79,6 +105,12 @@ impl ZoneFile {
     /// What is probably not as meant, though it can be loaded.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// From which byte on the file's text is plain: each line is one record or none, and all that it takes from the lines
+    /// before is its owner. `None` if the zone has several texts, or if there was something to point out.
+    pub fn plain_from(&self) -> Option<usize> {
+        self.form.plain_from
     }
 
     /// The version that the file says it shows.

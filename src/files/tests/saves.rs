@@ -31,6 +31,44 @@ async fn a_save_becomes_the_difference_and_the_file_gets_the_new_serial() {
 }
 
 #[tokio::test]
+async fn a_large_file_stays_what_the_zone_is_whoever_edits() {
+    let hosts: String = (0..30_000u32).map(|host| format!("h{host} A 10.0.{}.{}\n", host >> 8, host & 255)).collect();
+    let bench = Bench::new().await;
+    bench.write("example.zone", &format!("{EXAMPLE}{hosts}"));
+    bench.settled("example.zone", "example.").await;
+    let agrees =
+        |bench: &Bench| bench.world().content("example.") == Some(parse("example.", &bench.read("example.zone")));
+    for (from, to) in [
+        ("h20000 A 10.0.78.32\n", "h20000 A 10.0.78.33\n"),
+        ("h7 A 10.0.0.7\n", "h7 A 10.0.0.7\n AAAA ::7\nnew A 192.0.2.1\n"),
+        ("h29999 A 10.0.117.47\n", "h29999 CNAME h0\n; the last\n"),
+        ("h15000 A 10.0.58.152\n", ""),
+    ] {
+        let serial = bench.world().serial("example.");
+        bench.sed("example.zone", from, to);
+        bench.until("the save arrives", |bench| bench.world().serial("example.") > serial).await;
+        bench.settled("example.zone", "example.").await;
+        assert!(agrees(&bench), "after {to:?}");
+    }
+    let edits: Vec<usize> = bench.edits("example.").iter().map(Vec::len).collect();
+    assert_eq!(edits, [2, 2, 2, 1], "no more is changed than was edited");
+    // A large file rests after it was written; a save ends that, and is merged with what others did meanwhile.
+    bench.world().edit("example.", |zone| {
+        zone.rrsets.remove(&(name("h5.example."), crate::zone::RecordType::A));
+    });
+    bench.sed("example.zone", "h8 A 10.0.0.8\n", "h8 A 10.0.0.88\n");
+    bench.until("the save arrives", |bench| bench.edits("example.").len() == 5).await;
+    bench.settled("example.zone", "example.").await;
+    assert!(agrees(&bench) && !bench.read("example.zone").contains("\nh5 "));
+    let bench = bench.restart(|_| {}).await;
+    bench.settled("example.zone", "example.").await;
+    bench.sed("example.zone", "h6 A 10.0.0.6\n", "h6 A 10.0.0.66\n");
+    bench.until("the save arrives", |bench| bench.edits("example.").len() == 6).await;
+    bench.settled("example.zone", "example.").await;
+    assert!(agrees(&bench) && bench.held().is_empty());
+}
+
+#[tokio::test]
 async fn the_nodes_own_writes_make_no_edits() {
     let bench = Bench::example().await;
     for last in 20..30 {
