@@ -222,7 +222,7 @@ pub(super) enum Response {
     /// again. A state of several chunks is the last.
     Pulled(Vec<Pulled>),
     /// One chunk.
-    Chunk(Vec<u8>),
+    Chunk(#[serde(with = "codec::bytes")] Vec<u8>),
     /// Not held, or not any more.
     Gone,
 }
