@@ -86,24 +86,21 @@ impl ZoneState {
         version.advance(genesis.dot);
         let soa = SoaRegisters::genesis(content.soa(), genesis.dot);
         let head = Head { zone: origin.clone(), incarnation, version, soa, base: serial as i64 - 1 };
-        ZoneState::from_zone(head, content.clone(), &packed::unpack(&apex, genesis), Some(of_nodes))
+        ZoneState::from_zone(head, content.clone(), &packed::unpack(&apex, genesis), of_nodes)
     }
 
     /// A state of which the content lies in a zone's nodes, with what is live beside what is served; `apex` is what is
-    /// live at the apex. `sum` is the digest's sum over the other nodes as they are, if it is known.
-    pub(super) fn from_zone(head: Head, served: Zone, apex: &OwnerState, sum: Option<Accumulator>) -> ZoneState {
+    /// live at the apex. `sum` is the digest's sum over those of the other nodes that have nothing beside their RRsets.
+    pub(super) fn from_zone(head: Head, served: Zone, apex: &OwnerState, sum: Accumulator) -> ZoneState {
         let Head { zone, incarnation, version, soa, base } = head;
         let genesis = incarnation.genesis_stamp();
-        let (mut accumulator, mut records, mut others) = (sum.unwrap_or_default(), 0, Vec::new());
+        let (mut accumulator, mut records, mut others) = (sum, 0, Vec::new());
         for block in served.blocks().filter(|block| block.owner() != zone.as_wire()) {
             if block.extra().is_empty() && packed::serves_all(block, genesis) {
                 records += block.rrsets().map(Rrset::count).sum::<usize>();
-                if sum.is_none() && block.rrset_count() > 0 {
-                    accumulator.add(packed::entry(block));
-                }
             } else {
-                if sum.is_some() && block.rrset_count() > 0 {
-                    accumulator.remove([block.as_bytes(), b""]);
+                if block.extra().is_empty() {
+                    accumulator.remove(packed::entry(block));
                 }
                 others.push((Name::from_valid_wire(block.owner()), packed::unpack(block, genesis)));
             }

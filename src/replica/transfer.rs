@@ -6,12 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::Accumulator;
 use super::owner_state::OwnerState;
 use super::soa::SoaRegisters;
 use super::state::{Head, ZoneState};
 use super::{IncarnationId, Stamp, VersionVector, packed};
 use crate::codec;
-use crate::zone::{Block, MAX_NAME, Name, Zone, is_wire_at_or_below};
+use crate::zone::{Block, MAX_NAME, Name, ZoneNodes, is_wire_at_or_below};
 
 /// How many bytes of content go into a chunk: large enough to compress well, small enough that a cut connection loses
 /// little.
@@ -113,10 +114,21 @@ impl ZoneState {
 /// A state of which chunks are coming, in order.
 #[derive(Debug, Default)]
 pub struct StateDecoder {
-    head: Option<(Head, Stamp, u32)>,
-    blocks: Vec<Block>,
-    apex: OwnerState,
+    begun: Option<Begun>,
     seen: u32,
+}
+
+/// What the header tells, and what has come since. All that can be done with a node is done when it comes, for a peer
+/// takes its time to make the next chunk.
+#[derive(Debug)]
+struct Begun {
+    head: Head,
+    genesis: Stamp,
+    chunks: u32,
+    nodes: ZoneNodes,
+    /// The digest's sum over the nodes with nothing beside their RRsets.
+    sum: Accumulator,
+    apex: OwnerState,
 }
 
 impl StateDecoder {
@@ -129,13 +141,13 @@ impl StateDecoder {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         let chunk = open(bytes)?;
         if let Some(header) = chunk.header {
-            if self.head.is_some() {
+            if self.begun.is_some() {
                 return Err(StateError("there are two headers".to_owned()));
             }
-            self.head = Some(read_header(header)?);
+            self.begun = Some(read_header(header)?);
         }
-        let (head, genesis, _) =
-            self.head.as_ref().ok_or_else(|| StateError("the first chunk has no header".to_owned()))?;
+        let Begun { head, genesis, nodes, sum, apex: at_apex, .. } =
+            self.begun.as_mut().ok_or_else(|| StateError("the first chunk has no header".to_owned()))?;
         for block in Block::of_row(&chunk.nodes) {
             let block = block.map_err(|reason| StateError(reason.to_owned()))?;
             let name = || Name::from_valid_wire(block.owner());
@@ -146,9 +158,12 @@ impl StateDecoder {
             packed::check_block(&block, apex, *genesis)
                 .map_err(|reason| StateError(format!("{}: {reason}", name())))?;
             if apex {
-                self.apex = packed::unpack(&block, *genesis);
+                *at_apex = packed::unpack(&block, *genesis);
             } else {
-                self.blocks.push(block);
+                if block.extra().is_empty() {
+                    sum.add(packed::entry(&block));
+                }
+                nodes.push(block);
             }
         }
         self.seen += 1;
@@ -157,24 +172,26 @@ impl StateDecoder {
 
     /// The state, if all of it has come.
     pub fn finish(self) -> Result<ZoneState, StateError> {
-        let Some((head, ..)) = self.head.filter(|(.., chunks)| *chunks == self.seen) else {
+        let Some(Begun { head, nodes, sum, apex, .. }) = self.begun.filter(|begun| begun.chunks == self.seen) else {
             return Err(StateError("chunks are missing".to_owned()));
         };
-        let served = Zone::from_blocks(head.zone.clone(), head.soa.read(0), 0, self.blocks);
+        let served = nodes.finish();
         if served.has_duplicates() {
             return Err(StateError(format!("zone {} has two nodes of one name", head.zone)));
         }
-        Ok(ZoneState::from_zone(head, served, &self.apex, None))
+        Ok(ZoneState::from_zone(head, served, &apex, sum))
     }
 }
 
-fn read_header(header: Header) -> Result<(Head, Stamp, u32), StateError> {
+fn read_header(header: Header) -> Result<Begun, StateError> {
     let Header { zone, incarnation, version, soa, base, chunks } = header;
     if !(-MAX_BASE..=MAX_BASE).contains(&base) {
         return Err(StateError(format!("a serial out of range in zone {zone}")));
     }
     soa.check().map_err(|reason| StateError(format!("zone {zone}: {reason}")))?;
-    Ok((Head { zone, incarnation, version, soa, base }, incarnation.genesis_stamp(), chunks))
+    let nodes = ZoneNodes::new(zone.clone(), soa.read(0), 0);
+    let (head, genesis) = (Head { zone, incarnation, version, soa, base }, incarnation.genesis_stamp());
+    Ok(Begun { head, genesis, chunks, nodes, sum: Accumulator::default(), apex: OwnerState::default() })
 }
 
 fn open(bytes: &[u8]) -> Result<Chunk, StateError> {
@@ -190,7 +207,7 @@ fn open(bytes: &[u8]) -> Result<Chunk, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{Rdata, Record, RecordType, Soa, ZoneContent};
+    use crate::zone::{Rdata, Record, RecordType, Soa, Zone, ZoneContent};
 
     fn content() -> ZoneContent {
         let origin: Name = "corp.example.".parse().expect("a name");

@@ -41,5 +41,5 @@ pub use record::{Class, Rdata, Record, RecordKey};
 pub use rrset::{Rrset, RrsetBuf};
 pub use rtype::{RecordType, UnknownType};
 pub use serial::{serial_gt, served_serial};
-pub use snapshot::Zone;
+pub use snapshot::{Zone, ZoneNodes};
 pub use zone_set::ZoneSet;

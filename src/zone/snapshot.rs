@@ -65,55 +65,9 @@ impl Zone {
 
     /// The same of nodes whose names have been hashed.
     pub(super) fn from_entries(origin: Name, soa: Soa, serial: u64, entries: Vec<Entry>) -> Zone {
-        let mut zone = Zone {
-            table: Table::new(),
-            origin_hash: NameHash::of(origin.as_wire()),
-            origin,
-            soa: soa.clone(),
-            serial,
-            names: 0,
-            bytes: 0,
-            record_count: 0,
-            cuts: 0,
-            wildcards: 0,
-            nsec: OrderedNames::default(),
-            nsec3: OrderedNames::default(),
-            hidden: false,
-            version: [0; 8],
-        };
-        // Names in a row mostly have one parent: its children are counted before it is told of them.
-        let (mut parents, mut last) = (Vec::<(Name, u32)>::new(), None::<&[u8]>);
-        let (mut nsec, mut nsec3) = (Vec::new(), Vec::new());
-        for entry in entries.iter().filter(|entry| entry.block.rrset_count() > 0) {
-            let owner = entry.block.owner();
-            let tally = zone.tally(&entry.block);
-            zone.names += 1;
-            zone.record_count += tally.records;
-            zone.cuts += tally.cuts;
-            zone.wildcards += tally.wildcards;
-            if tally.nsec {
-                nsec.push(Name::from_valid_wire(owner));
-            }
-            if tally.nsec3 {
-                nsec3.push(Name::from_valid_wire(owner));
-            }
-            let Some(parent) = parent_of(owner).filter(|_| owner != zone.origin.as_wire()) else { continue };
-            if last == Some(parent)
-                && let Some((_, count)) = parents.last_mut()
-            {
-                *count += 1;
-            } else {
-                parents.push((Name::from_valid_wire(parent), 1));
-                last = Some(parent);
-            }
-        }
-        zone.nsec = OrderedNames::from_unsorted(nsec);
-        zone.nsec3 = OrderedNames::from_unsorted(nsec3);
-        zone.bytes = entries.iter().map(|entry| entry.block.as_bytes().len()).sum();
-        zone.table = Table::from_entries(entries);
-        parents.into_iter().for_each(|(parent, count)| zone.count_children(parent.as_wire(), i64::from(count)));
-        zone.set_soa(soa, serial);
-        zone
+        let mut nodes = ZoneNodes::new(origin, soa, serial);
+        entries.iter().for_each(|entry| nodes.count(entry));
+        ZoneNodes { entries, ..nodes }.finish()
     }
 
     /// The content without the layout.
@@ -405,6 +359,83 @@ impl Zone {
         }
         tally.wildcards = usize::from(tally.records > 0 && block.owner().starts_with(WILDCARD));
         tally
+    }
+}
+
+/// A zone in the making, of nodes of distinct names at or below its origin as they come one by one.
+#[derive(Debug)]
+pub struct ZoneNodes {
+    /// The zone without its nodes, but with what they add to its totals.
+    zone: Zone,
+    entries: Vec<Entry>,
+    /// How many names with RRsets came directly below a name. Names in a row mostly have one parent.
+    parents: Vec<(Name, u32)>,
+    nsec: Vec<Name>,
+    nsec3: Vec<Name>,
+}
+
+impl ZoneNodes {
+    /// No nodes yet; `serial` replaces the one in `soa`, which replaces any SOA among the nodes.
+    pub fn new(origin: Name, soa: Soa, serial: u64) -> ZoneNodes {
+        let zone = Zone {
+            table: Table::new(),
+            origin_hash: NameHash::of(origin.as_wire()),
+            origin,
+            soa,
+            serial,
+            names: 0,
+            bytes: 0,
+            record_count: 0,
+            cuts: 0,
+            wildcards: 0,
+            nsec: OrderedNames::default(),
+            nsec3: OrderedNames::default(),
+            hidden: false,
+            version: [0; 8],
+        };
+        ZoneNodes { zone, entries: Vec::new(), parents: Vec::new(), nsec: Vec::new(), nsec3: Vec::new() }
+    }
+
+    /// Takes in the next node.
+    pub fn push(&mut self, block: Block) {
+        let entry = Entry::new(block, 0);
+        self.count(&entry);
+        self.entries.push(entry);
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        let (zone, owner) = (&mut self.zone, entry.block.owner());
+        let tally = zone.tally(&entry.block);
+        zone.bytes += tally.bytes;
+        if entry.block.rrset_count() == 0 {
+            return;
+        }
+        zone.names += 1;
+        zone.record_count += tally.records;
+        zone.cuts += tally.cuts;
+        zone.wildcards += tally.wildcards;
+        if tally.nsec {
+            self.nsec.push(Name::from_valid_wire(owner));
+        }
+        if tally.nsec3 {
+            self.nsec3.push(Name::from_valid_wire(owner));
+        }
+        let Some(parent) = parent_of(owner).filter(|_| owner != zone.origin.as_wire()) else { return };
+        match self.parents.last_mut() {
+            Some((last, count)) if last.as_wire() == parent => *count += 1,
+            _ => self.parents.push((Name::from_valid_wire(parent), 1)),
+        }
+    }
+
+    /// The zone of all of them.
+    pub fn finish(self) -> Zone {
+        let ZoneNodes { mut zone, entries, parents, nsec, nsec3 } = self;
+        zone.nsec = OrderedNames::from_unsorted(nsec);
+        zone.nsec3 = OrderedNames::from_unsorted(nsec3);
+        zone.table = Table::from_entries(entries);
+        parents.into_iter().for_each(|(parent, count)| zone.count_children(parent.as_wire(), i64::from(count)));
+        zone.set_soa(zone.soa.clone(), zone.serial);
+        zone
     }
 }
 
