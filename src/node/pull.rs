@@ -103,18 +103,16 @@ impl Node {
             (Step::Pull(wants), Response::Pulled(given)) => self.take_in(peer, session, wants, given, now),
             (Step::Repair(incarnation), Response::Pulled(given)) => {
                 if let Some(Pulled::State { transfer, chunks, first, .. }) = given.into_iter().next() {
-                    match Partial::new(transfer, chunks, &first) {
+                    match Partial::new(transfer, chunks, first) {
                         Ok(partial) => self.next_chunk(peer, session, incarnation, partial, true, now),
                         Err(error) => self.refuse_state(peer, &error, now),
                     }
                 }
             }
-            (Step::Chunks { incarnation, mut partial, repair }, Response::Chunk(chunk)) => {
-                match partial.state.push(&chunk) {
-                    Ok(()) => self.next_chunk(peer, session, incarnation, partial, repair, now),
-                    Err(error) => self.refuse_state(peer, &error, now),
-                }
-            }
+            (Step::Chunks { incarnation, mut partial, repair }, Response::Chunk(chunk)) => match partial.push(chunk) {
+                Ok(()) => self.next_chunk(peer, session, incarnation, partial, repair, now),
+                Err(error) => self.refuse_state(peer, &error, now),
+            },
             // The state has changed since the peer began to send it, or the peer is another one: begin anew.
             (Step::Chunks { incarnation, repair: false, .. }, Response::Gone) => {
                 self.pull(peer, session, vec![incarnation])
@@ -149,9 +147,9 @@ impl Node {
                     points
                 }
                 Pulled::State { transfer, chunks, first, points } => {
-                    match Partial::new(transfer, chunks, &first) {
+                    match Partial::new(transfer, chunks, first) {
                         Ok(partial) if !partial.is_whole() => unfinished = Some((incarnation, partial)),
-                        Ok(partial) => match partial.state.finish() {
+                        Ok(partial) => match partial.finish() {
                             Ok(state) => changed.append(self.replica.merge(state)),
                             Err(error) => self.refuse_state(peer, &error, now),
                         },
@@ -192,9 +190,10 @@ impl Node {
         if !partial.is_whole() {
             return self.await_chunk(peer, session, Step::Chunks { incarnation, partial, repair }, now);
         }
-        match partial.state.finish() {
+        match partial.finish() {
             Ok(state) => {
-                let changed = if repair { self.replica.repair(state) } else { self.replica.merge(state) };
+                let changed =
+                    if repair { self.replica.repair(state.state().clone()) } else { self.replica.merge(state) };
                 self.on_changed(changed, Some(peer), now);
                 self.pull_next(peer, session, now);
             }

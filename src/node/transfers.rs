@@ -22,19 +22,33 @@ pub(super) struct Partial {
     pub(super) transfer: Digest,
     pub(super) count: u32,
     pub(super) state: Box<StateDecoder>,
+    /// What has come as it came: the whole state is kept on disk in these chunks.
+    chunks: Vec<Vec<u8>>,
 }
 
 impl Partial {
     /// A state of so many chunks, of which the first is here.
-    pub(super) fn new(transfer: Digest, count: u32, first: &[u8]) -> Result<Partial, StateError> {
-        let mut partial = Partial { transfer, count, state: Box::default() };
-        partial.state.push(first)?;
+    pub(super) fn new(transfer: Digest, count: u32, first: Vec<u8>) -> Result<Partial, StateError> {
+        let mut partial = Partial { transfer, count, state: Box::default(), chunks: Vec::new() };
+        partial.push(first)?;
         Ok(partial)
+    }
+
+    /// Takes in the next chunk. After an error no more of it is of use.
+    pub(super) fn push(&mut self, chunk: Vec<u8>) -> Result<(), StateError> {
+        self.state.push(&chunk)?;
+        self.chunks.push(chunk);
+        Ok(())
     }
 
     /// Whether all chunks have come.
     pub(super) fn is_whole(&self) -> bool {
         self.state.seen() >= self.count
+    }
+
+    /// The state, if all of it has come.
+    pub(super) fn finish(self) -> Result<StateChunks, StateError> {
+        Ok(StateChunks::received(self.state.finish()?, self.chunks))
     }
 }
 

@@ -228,7 +228,7 @@ mod tests {
         replica.ingest(elsewhere.next().expect("the listing"));
         let state = super::super::state::ZoneState::genesis(&content(), 1, 7);
         let life = state.incarnation();
-        replica.merge(state);
+        replica.merge(state.chunks());
         let forgets = |write: &Write| matches!(write, Write::Forget { incarnation } if *incarnation == life);
         assert!(replica.ingest(elsewhere.next().expect("the deletion")).writes.iter().any(forgets));
         let stores = |write: &Write| matches!(write, Write::Checkpoint { incarnation, .. } if *incarnation == life);

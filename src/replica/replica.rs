@@ -11,8 +11,8 @@ use super::lives::Wanted;
 use super::state::ZoneState;
 use super::zone_replica::{Ingested, ZoneReplica};
 use super::{
-    Batch, Catalog, Digest, Dot, EditError, HistoryHead, Hlc, IncarnationId, Saved, VersionHash, VersionVector, Write,
-    catalog_genesis, catalog_name,
+    Batch, Catalog, Digest, Dot, EditError, HistoryHead, Hlc, IncarnationId, Saved, StateChunks, VersionHash,
+    VersionVector, Write, catalog_genesis, catalog_name,
 };
 use crate::zone::{Name, RecordType, Zone, ZoneSet};
 
@@ -269,8 +269,9 @@ impl Replica {
     }
 
     /// Takes in a whole state from a peer.
-    pub fn merge(&mut self, state: ZoneState) -> Changed {
+    pub fn merge(&mut self, chunks: StateChunks) -> Changed {
         let mut changed = Changed { publish: true, ..Changed::default() };
+        let state = chunks.state();
         let incarnation = state.incarnation();
         if !self.wants(incarnation) {
             return Changed::default();
@@ -282,16 +283,19 @@ impl Replica {
             return Changed { alarms: vec![alarm], ..Changed::default() };
         }
         self.hear_of(state.newest_hlc());
+        let in_flight = self.staged.get(&incarnation).copied();
         match self.get_mut(incarnation) {
-            Some(zone) => changed.absorb(state.zone(), zone.merge(&state)),
+            Some(zone) => {
+                changed.absorb(state.zone(), zone.merge(state));
+                changed.writes.push(zone.checkpoint(in_flight));
+            }
             None => {
                 changed.revived = self.was_deleted(incarnation);
-                self.zones.insert(incarnation, ZoneReplica::new(state, false));
+                let mut zone = ZoneReplica::new(state.clone(), false);
+                changed.writes.push(zone.checkpoint_as(chunks, in_flight));
+                self.zones.insert(incarnation, zone);
             }
         }
-        let in_flight = self.staged.get(&incarnation).copied();
-        let checkpoint = self.get_mut(incarnation).map(|zone| zone.checkpoint(in_flight));
-        changed.writes.extend(checkpoint);
         self.after_change(incarnation, &mut changed);
         changed
     }

@@ -4,6 +4,8 @@
 //! with what is live beside what is served. The first brings the header. Chunks are made one by one when they are asked
 //! for, from a clone of the state that later edits leave alone.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::digest::Accumulator;
@@ -44,14 +46,20 @@ const MAX_BASE: i64 = 1 << 57;
 #[error("a zone's state does not decode: {0}")]
 pub struct StateError(String);
 
-/// A state as a row of chunks, each encoded when it is asked for.
+/// A state as a row of chunks: those that it was decoded from, or each encoded when it is asked for.
 #[derive(Clone, Debug)]
 pub struct StateChunks {
     state: Box<ZoneState>,
     count: u32,
+    received: Option<Arc<[Vec<u8>]>>,
 }
 
 impl StateChunks {
+    /// The chunks that a state was decoded from, in order.
+    pub fn received(state: ZoneState, chunks: Vec<Vec<u8>>) -> StateChunks {
+        StateChunks { state: Box::new(state), count: chunks.len() as u32, received: Some(chunks.into()) }
+    }
+
     /// How many chunks.
     pub fn count(&self) -> u32 {
         self.count
@@ -66,6 +74,9 @@ impl StateChunks {
     pub fn get(&self, index: u32) -> Option<Vec<u8>> {
         if index >= self.count {
             return None;
+        }
+        if let Some(received) = &self.received {
+            return received.get(index as usize).cloned();
         }
         let state = &*self.state;
         let header = (index == 0).then(|| Header {
@@ -93,7 +104,8 @@ impl StateChunks {
 impl ZoneState {
     /// The state as it is now, to be encoded whenever it suits.
     pub fn chunks(&self) -> StateChunks {
-        StateChunks { state: Box::new(self.clone()), count: self.served().size().div_ceil(CHUNK_BYTES) as u32 }
+        let count = self.served().size().div_ceil(CHUNK_BYTES) as u32;
+        StateChunks { state: Box::new(self.clone()), count, received: None }
     }
 
     /// Encodes the whole state.
@@ -206,6 +218,7 @@ fn open(bytes: &[u8]) -> Result<Chunk, StateError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{ActorId, EditOrigin, Replica, Saved, SavedZone, Source, Write};
     use super::*;
     use crate::zone::{Rdata, Record, RecordType, Soa, Zone, ZoneContent};
 
@@ -219,6 +232,10 @@ mod tests {
 
     fn state() -> ZoneState {
         ZoneState::genesis(&Zone::from_content(&content()), 1, 1)
+    }
+
+    fn put(chunk: &Chunk) -> Vec<u8> {
+        lz4_flex::compress_prepend_size(&codec::encode(chunk))
     }
 
     fn decode(state: &ZoneState) -> Result<ZoneState, StateError> {
@@ -241,10 +258,43 @@ mod tests {
         let bad = Rdata::new([63_u8, b'x'].as_slice());
         let name = Rdata::new([0_u8].as_slice());
         let soa = Soa { ttl: 1, mname: bad, rname: name, serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 };
-        let dot = super::super::Dot { actor: super::super::ActorId([1; 16]), seq: 1 };
+        let dot = super::super::Dot { actor: ActorId([1; 16]), seq: 1 };
         let mut state = state();
         state.soa = SoaRegisters::genesis(&soa, dot);
         assert!(decode(&state).is_err());
+    }
+
+    #[test]
+    fn a_state_that_is_new_here_is_kept_in_the_chunks_in_which_it_came() {
+        let mut content = content();
+        let (owner, rdata) = (content.origin.clone(), Rdata::new(content.origin.as_wire()));
+        content.add(Record { owner, rtype: RecordType::NS, ttl: 60, rdata });
+        let (mut giver, mut taker) = (Replica::load(Saved::default()).0, Replica::load(Saved::default()).0);
+        let source = Source::new(EditOrigin::File);
+        let made = giver.stage_create(&[Zone::from_content(&content)], &source, ActorId([1; 16]), 1);
+        giver.commit(made.expect("it is new"));
+        taker.merge(giver.get(giver.catalog_id()).expect("the catalog").state().chunks());
+        let state = giver.serving(&content.origin).expect("the zone").state();
+        // As another version might cut it: the nodes apart from the header.
+        let Chunk { header, nodes } = open(&state.encode()[0]).expect("a chunk");
+        let header = header.map(|header| Header { chunks: 2, ..header });
+        let came = vec![put(&Chunk { header, nodes: Vec::new() }), put(&Chunk { header: None, nodes })];
+        let decoded = ZoneState::decode(came.iter().map(|chunk| &**chunk)).expect("a state");
+        let writes = taker.merge(StateChunks::received(decoded, came.clone())).writes;
+        let kept = writes.iter().find_map(|write| match write {
+            Write::Checkpoint { incarnation, position, state, .. } => Some((*incarnation, *position, state)),
+            _ => None,
+        });
+        let (incarnation, position, chunks) = kept.expect("a checkpoint");
+        assert!(chunks.iter().eq(came) && chunks.count() == 2);
+        let checkpoint = Some((position, chunks.iter().map(Arc::from).collect()));
+        let zones = vec![SavedZone { incarnation, checkpoint, journal: Vec::new() }];
+        let (again, alarms) = Replica::load(Saved { zones, ..Saved::default() });
+        assert_eq!(alarms, Vec::<String>::new());
+        assert_eq!(
+            again.zones.get(&incarnation).or(again.retired.get(&incarnation)).map(|zone| zone.state()),
+            Some(state)
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::points::{Points, VersionHash};
 use super::quarantine::Quarantine;
 use super::scratch::try_batch;
 use super::state::{ApplyError, ZoneState};
-use super::{Batch, Cause, Digest, Dot, MAX_ENTRY_BYTES, Made, SavedZone, VersionVector, Write};
+use super::{Batch, Cause, Digest, Dot, MAX_ENTRY_BYTES, Made, SavedZone, StateChunks, VersionVector, Write};
 use crate::zone::{DeltaRecorder, Name, Zone};
 
 /// How many batches may wait for their dependencies. More are dropped and come again by anti-entropy.
@@ -324,13 +324,18 @@ impl ZoneReplica {
 
     /// The write that keeps the whole state. Positions from `in_flight` on are not contained yet.
     pub fn checkpoint(&mut self, in_flight: Option<u64>) -> Write {
+        self.checkpoint_as(self.state.chunks(), in_flight)
+    }
+
+    /// The same with chunks of the state that are at hand.
+    pub(super) fn checkpoint_as(&mut self, state: StateChunks, in_flight: Option<u64>) -> Write {
         let position = in_flight.unwrap_or(self.next_position).min(self.next_position);
         self.checkpointed = position;
         Write::Checkpoint {
             zone: self.state.zone().clone(),
             incarnation: self.state.incarnation(),
             position,
-            state: self.state.chunks(),
+            state,
             keep_from: self.log.first_position().unwrap_or(position).min(position),
         }
     }

@@ -137,7 +137,7 @@ fn a_state_under_the_incarnation_of_another_zone_is_not_taken() {
     let incarnation = the_zone(&node);
     let mut state = ZoneState::genesis(&content("evil.example.").into(), 1, 1);
     state.incarnation_for_test(incarnation);
-    let changed = node.replica.merge(state);
+    let changed = node.replica.merge(state.chunks());
     assert_eq!((changed.alarms.len(), changed.publish), (1, false));
     assert!(node.served().get(&name("evil.example.")).is_none());
 }

@@ -149,7 +149,7 @@ impl Bench {
     }
 
     fn take(&mut self, state: ZoneState) {
-        let changed = self.replica.merge(state);
+        let changed = self.replica.merge(state.chunks());
         self.disk.keep(changed.writes);
         self.look();
     }
@@ -212,7 +212,7 @@ fn an_edit_that_was_stored_before_a_crash_is_told_after_it_and_only_once() {
 fn an_edit_of_another_node_that_overtook_a_stored_one_keeps_its_place() {
     let mut bench = Bench::with_zone(1);
     let mut other = Bench::new(2);
-    other.replica.merge(bench.replica.get(bench.replica.catalog_id()).expect("the catalog").state().clone());
+    other.replica.merge(bench.replica.get(bench.replica.catalog_id()).expect("the catalog").state().chunks());
     other.take(bench.state());
     let theirs = other.stage(&[add("there", 9, 60)]);
     let batch = theirs.writes.iter().find_map(|write| match write {
@@ -233,7 +233,7 @@ fn an_edit_of_another_node_that_overtook_a_stored_one_keeps_its_place() {
 fn a_whole_state_from_a_member_is_one_entry() {
     let mut bench = Bench::with_zone(1);
     let mut other = Bench::new(2);
-    other.replica.merge(bench.replica.get(bench.replica.catalog_id()).expect("the catalog").state().clone());
+    other.replica.merge(bench.replica.get(bench.replica.catalog_id()).expect("the catalog").state().chunks());
     other.take(bench.state());
     for last in 1..5 {
         other.edit(&[add("there", last, 60)]);
