@@ -75,9 +75,9 @@ impl Node {
         if let Some((ticket, command)) = catalog {
             self.stage_catalog(ticket, &command, now);
         }
-        // What was taken on may have changed nothing, so that nobody would come back to the others.
+        // What was taken on may have been refused or have changed nothing, so that nobody would come back to the others.
         let went_on = self.commands.len() < waiting;
-        if went_on && !self.commands.is_empty() && self.durability.is_behind() && self.staged.is_empty() {
+        if went_on && !self.commands.is_empty() && self.staged.is_empty() {
             self.pump_commands(now);
         }
     }

@@ -6,6 +6,7 @@ pub(in crate::node) mod kept;
 mod large;
 pub(in crate::node) mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,6 +258,27 @@ fn edits_that_waited_are_kept_with_one_write() {
     let served = node.served();
     let zone = served.get(&name("corp.example.")).expect("the zone");
     assert_eq!((zone.soa().serial, zone.record_count()), (1 + 101, 2 + 101));
+}
+
+/// The first look at the zone's file, and somebody's edit, while the zone is still on its way to disk.
+#[test]
+fn an_edit_behind_a_command_that_is_refused_is_made() {
+    let (mut node, zone) = (fresh(false), "corp.example.");
+    let mut import = writes(node.handle(Event::Files(vec![content(zone).into()]), at(1)));
+    let content = Box::new(content(zone).into());
+    let create = Command::Create { content, source: Source::new(EditOrigin::File) };
+    for (ticket, command) in [(1, create), (2, add(zone, "new"))] {
+        assert_eq!(writes(node.handle(Event::Command { ticket: Ticket(ticket), command }, at(1))).len(), 0, "it waits");
+    }
+    let mut answers = BTreeMap::new();
+    while let Some((id, _)) = import.pop() {
+        for effect in handle(&mut node, Event::Persisted { id, result: Ok(()) }) {
+            if let Effect::Done { ticket, result } = effect {
+                answers.insert(ticket, result.is_ok());
+            }
+        }
+    }
+    assert_eq!(answers, BTreeMap::from([(Ticket(1), false), (Ticket(2), true)]));
 }
 
 #[test]
