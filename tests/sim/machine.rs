@@ -1,11 +1,11 @@
 //! One machine: its node while it runs, its disk, its clock, and how it is doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grapevine::node::{InboundId, Node, Now, RequestId};
+use grapevine::node::{InboundId, Node, Now, RequestId, Ticket};
 use grapevine::replica::{IncarnationId, Replica, VersionHash};
 use grapevine::zone::{ZoneContent, ZoneSet};
 use rand::RngExt;
@@ -52,6 +52,8 @@ pub(crate) struct Machine {
     pub(crate) tick_at: Option<Duration>,
     pub(crate) tick_number: u64,
     pub(crate) inbound: BTreeMap<InboundId, (usize, u64, RequestId)>,
+    /// Commands that it was given in this life and has not answered.
+    pub(crate) unanswered: BTreeSet<Ticket>,
 }
 
 impl Machine {
@@ -76,6 +78,7 @@ impl Machine {
             tick_at: None,
             tick_number: 0,
             inbound: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
         }
     }
 

@@ -69,6 +69,8 @@ impl Run {
             let replica = node.replica();
             oracle.violations.extend(recomputed_differs(index, replica));
             oracle.violations.extend(restarted_differs(index, machine, replica));
+            let unanswered = machine.unanswered.iter();
+            oracle.violations.extend(unanswered.map(|ticket| format!("node {index} never answered {ticket:?}")));
             let difference = unlike(&self.world.machines[members[0]].served, &machine.served, has_another_content);
             let differs = |what| format!("node {index} serves another content of the same version: {what}");
             oracle.violations.extend(difference.map(differs));

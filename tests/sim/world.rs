@@ -152,6 +152,7 @@ impl World {
         machine.life += 1;
         machine.tick_at = None;
         machine.served = Default::default();
+        machine.unanswered.clear();
         self.oracle.ended(index);
     }
 
@@ -211,6 +212,9 @@ impl World {
 
     pub(crate) fn command(&mut self, index: usize, ticket: Ticket, command: Command) {
         self.note(|| format!("command {index} {ticket:?} {command:?}"));
+        if self.machines[index].is_up() {
+            self.machines[index].unanswered.insert(ticket);
+        }
         self.handle(index, Event::Command { ticket, command });
     }
 
@@ -347,6 +351,7 @@ impl World {
             }
             Effect::Done { ticket, result } => {
                 self.note(|| format!("node {index} {ticket:?} {result:?}"));
+                self.machines[index].unanswered.remove(&ticket);
                 self.oracle.done(ticket, result.ok());
             }
             Effect::Report { severity, message } => {
