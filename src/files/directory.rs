@@ -289,11 +289,11 @@ impl ZoneFiles {
         self.due.insert(origin.clone(), Instant::now() + delay);
     }
 
-    /// The state of a large file that was taken over or written last, and is still at hand.
+    /// The state of a large file that was taken over or written last, if it can be read again by what has changed since.
     pub(super) fn earlier(&self, origin: &Name) -> Option<Earlier> {
         let entry = self.entries.get(origin)?;
         let (accepted, zone) = (entry.accepted?, entry.said.clone()?);
-        let text = self.bases.text(origin).filter(|text| text.hash == accepted.hash)?;
+        let text = self.bases.text(origin).filter(|text| text.is_plain() && text.hash == accepted.hash)?;
         Some(Earlier { text, zone })
     }
 

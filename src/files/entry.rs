@@ -21,7 +21,8 @@ pub(super) struct Entry {
     pub dealt: Option<Hash>,
     /// The state that was last taken over or written.
     pub accepted: Option<Accepted>,
-    /// What the file said in that state, if it is a large one. It shares most with the zone as it is served.
+    /// What the file said in that state, if it is a large one of which changes are read alone. It shares most with the zone
+    /// as it is served.
     pub said: Option<Zone>,
     /// The serial that the zone had with this file's last edit in it. What is published below it lacks the edit and
     /// must not be written over the file.
@@ -84,8 +85,9 @@ impl Entry {
     }
 
     /// Keeps what a large file says: as the zone that is served, if that is the same, so that it is in memory once.
-    pub(super) fn keep_said(&mut self, reading: &Reading, zone: &Zone) {
-        self.said = (reading.text.len() >= LARGE).then(|| zone.clone());
+    pub(super) fn keep_said(&mut self, reading: &Reading, file: &ZoneFile, zone: &Zone) {
+        let is_wanted = reading.text.len() >= LARGE && file.plain_from().is_some();
+        self.said = is_wanted.then(|| zone.clone());
     }
 
     /// What the file said when it bore this marker last, if that is still at hand.
@@ -95,7 +97,7 @@ impl Entry {
 
     /// Notes that the state of a reading agrees with a version of the zone, and what it says.
     pub(super) fn accept(&mut self, reading: &Reading, file: &ZoneFile, zone: &Zone) {
-        self.keep_said(reading, zone);
+        self.keep_said(reading, file, zone);
         let serial = file.zone().soa().serial;
         self.accepted = Some(Accepted { hash: reading.hash, marker: file.marker(), serial });
         self.dealt = Some(reading.hash);

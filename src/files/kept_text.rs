@@ -65,6 +65,11 @@ impl KeptText {
         kept
     }
 
+    /// Whether [`KeptText::hunks`] may be of use.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// The whole text; `None` if it is not what was kept.
     pub(super) fn text(&self) -> Option<Vec<u8>> {
         let text = self.unpack(0..self.pieces.len())?;

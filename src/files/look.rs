@@ -8,7 +8,7 @@ use std::{fs, io};
 use super::directory::{Ask, RETRY, SETTLE, ZoneFiles};
 use super::entry::{Accepted, Entry};
 use super::held::Cause;
-use super::read::{Reading, Signature, Unread, read, still};
+use super::read::{Earlier, Reading, Signature, Unread, read, still};
 use super::save::{Situation, Step, marker_of};
 use super::{origin, write};
 use crate::account;
@@ -18,11 +18,13 @@ use crate::zone::{Name, Zone};
 impl ZoneFiles {
     /// Looks at a file that is due. Returns the command that it asks for, if any.
     pub(super) fn look(&mut self, origin: &Name) -> Option<Ask> {
+        let earlier = self.earlier(origin);
         let entry = self.entries.get_mut(origin)?;
         let path = entry.path.clone();
-        // Of a file that would be read by what has changed, that is quickly told by reading it.
-        let dealt = entry.dealt.filter(|_| entry.said.is_none());
-        if let Some(sources) = dealt.and_then(|hash| still(&entry.sources, hash)) {
+        // A file of which only the changes are read tells as quickly that there are none.
+        if earlier.is_none()
+            && let Some(sources) = entry.dealt.and_then(|hash| still(&entry.sources, hash))
+        {
             entry.sources = sources;
             self.found_again(origin);
             return None;
@@ -31,7 +33,7 @@ impl ZoneFiles {
             return None;
         }
         let began = Instant::now();
-        let reading = self.read(origin, &path);
+        let reading = self.read(origin, &path, earlier.as_ref());
         tracing::debug!(zone = %origin, took_ms = began.elapsed().as_millis(), "a zone file was read");
         let entry = self.entries.get_mut(origin)?;
         match reading {
@@ -60,7 +62,7 @@ impl ZoneFiles {
         let accepted = Accepted { hash: agreed.hash, marker: agreed.marker(), serial: agreed.serial };
         let Some(sources) = still(&agreed.sources(), agreed.hash) else { return false };
         let Some(entry) = self.entries.get_mut(origin) else { return false };
-        let is_large = sources.iter().filter_map(|source| source.signature).any(Signature::is_large);
+        let is_large = matches!(&sources[..], [only] if only.signature.is_some_and(Signature::is_large));
         let agrees = accepted.marker == marker_of(&served) && accepted.serial == served.soa().serial;
         entry.said = (is_large && agrees).then(|| Zone::clone(&served));
         entry.sources = sources;
@@ -73,7 +75,7 @@ impl ZoneFiles {
     }
 
     /// Reads a file, unless what was read a moment ago is still what it says.
-    pub(super) fn read(&mut self, origin: &Name, path: &Path) -> Result<Reading, Unread> {
+    pub(super) fn read(&mut self, origin: &Name, path: &Path, earlier: Option<&Earlier>) -> Result<Reading, Unread> {
         if let Some(mut reading) = self.readings.remove(origin)
             && reading.sources.first().is_some_and(|main| main.path == path)
             && let Some(sources) = still(&reading.sources, reading.hash)
@@ -81,7 +83,7 @@ impl ZoneFiles {
             reading.sources = sources;
             return Ok(reading);
         }
-        read(path, origin, self.earlier(origin).as_ref())
+        read(path, origin, earlier)
     }
 
     /// A file is as it was when it was last dealt with; it may have been away, or unreadable, meanwhile.

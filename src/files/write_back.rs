@@ -118,7 +118,8 @@ impl ZoneFiles {
         if accepted.marker == marker_of(zone) && accepted.serial == zone.soa().serial && !entry.compare {
             return;
         }
-        let reading = match self.read(origin, &path) {
+        let earlier = self.earlier(origin);
+        let reading = match self.read(origin, &path, earlier.as_ref()) {
             Ok(reading) if reading.hash == accepted.hash => reading,
             Ok(_) | Err(Unread::Missing | Unread::Moving) => return self.look_first(origin),
             Err(Unread::Failed(error)) => return self.cannot_write(origin, &path, &error),
@@ -126,13 +127,13 @@ impl ZoneFiles {
         let Ok(file) = &reading.parsed else { return self.look_first(origin) };
         if *file.zone() == *zone && file.marker() == marker_of(zone) {
             self.entries.entry(origin.clone()).and_modify(|entry| {
-                entry.keep_said(&reading, zone);
+                entry.keep_said(&reading, file, zone);
                 entry.compare = false;
             });
             self.bases.put_agreed(origin, &reading, file);
             return;
         }
-        let composed = match compose(&path, file, zone, marker_of(zone), self.earlier(origin).as_ref()) {
+        let composed = match compose(&path, file, zone, marker_of(zone), earlier.as_ref()) {
             Ok(composed) => composed,
             Err(error) => return self.cannot_write(origin, &path, &error),
         };
