@@ -86,7 +86,7 @@ impl ZoneFiles {
             }
         }
         self.held.release(origin);
-        self.store(origin, &path, composed);
+        self.store(&path, &zone, composed);
         match self.held.cause(origin) {
             Some(Cause::Disk(why)) => Err(io::Error::other(why.clone())),
             _ if kept.is_empty() => Ok("the file is restored".to_owned()),

@@ -38,8 +38,6 @@ pub(super) struct Composed {
     pub before: Texts,
     /// The file as it will read.
     pub reading: Reading,
-    /// The zone that it will show.
-    pub zone: Zone,
     /// Whether nothing of the earlier text is left, comments included.
     pub anew: bool,
 }
@@ -142,7 +140,7 @@ impl ZoneFiles {
         {
             return self.cannot_write(origin, &path, &error);
         }
-        self.store(origin, &path, composed);
+        self.store(&path, zone, composed);
     }
 
     /// The file changed: that is a save, and comes before anything is written. Never at once: two that disagree about
@@ -155,14 +153,15 @@ impl ZoneFiles {
     /// Makes the file of a zone that came from another node.
     fn write_new(&mut self, origin: &Name, path: &Path, zone: &Zone) {
         match fresh(path, zone, marker_of(zone)) {
-            Ok(composed) => self.store(origin, path, composed),
+            Ok(composed) => self.store(path, zone, composed),
             Err(error) => self.cannot_write(origin, path, &error),
         }
     }
 
-    /// Writes the texts, the main file with its marker last, and takes the result for the file's state.
-    pub(super) fn store(&mut self, origin: &Name, path: &Path, composed: Composed) {
-        let Composed { texts, before, reading, zone, .. } = composed;
+    /// Writes the texts that show a zone, the main file with its marker last, and takes the result for the file's state.
+    pub(super) fn store(&mut self, path: &Path, zone: &Zone, composed: Composed) {
+        let origin = zone.origin();
+        let Composed { texts, before, reading, .. } = composed;
         let Ok(file) = &reading.parsed else { return };
         // Before the text that names it: a file must not bear a marker that this node does not know.
         self.keep_base(file.marker(), file.zone());
@@ -183,7 +182,7 @@ impl ZoneFiles {
         }
         let Some(entry) = self.entries.get_mut(origin) else { return };
         entry.path = path.to_owned();
-        entry.accept(&reading, file, &zone);
+        entry.accept(&reading, file, zone);
         entry.compare = false;
         self.bases.put_agreed(origin, &reading, file);
         self.unwritten.remove(origin);
@@ -234,7 +233,7 @@ pub(super) fn compose(
     let mut whole = before.clone();
     whole.extend(texts.clone());
     match proved(path, target, marker, whole, earlier) {
-        Some(reading) => Ok(Composed { texts, before, reading, zone: target.clone(), anew: false }),
+        Some(reading) => Ok(Composed { texts, before, reading, anew: false }),
         None => {
             tracing::error!(file = %path.display(), "patching a zone file went wrong; it is written anew");
             Ok(Composed { before, ..fresh(path, target, marker)? })
@@ -246,7 +245,7 @@ pub(super) fn compose(
 pub(super) fn fresh(path: &Path, target: &Zone, marker: Option<Marker>) -> io::Result<Composed> {
     let texts = Texts::from([(path.to_string_lossy().into_owned(), render(target, marker).into())]);
     match proved(path, target, marker, texts.clone(), None) {
-        Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, zone: target.clone(), anew: true }),
+        Some(reading) => Ok(Composed { texts, before: Texts::new(), reading, anew: true }),
         None => Err(io::Error::other("the zone cannot be written as a master file; please report it")),
     }
 }
