@@ -75,7 +75,7 @@ impl Lone {
         while let Some(event) = events.pop_front() {
             for effect in self.node.handle(event, now(self.clock)) {
                 match effect {
-                    Effect::Persist { id, writes } => {
+                    Effect::Persist { id, writes, .. } => {
                         self.store.commit(&[&writes]).expect("there is room");
                         events.push_back(Event::Persisted { id, result: Ok(()) });
                     }

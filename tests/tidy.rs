@@ -35,8 +35,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("account", &[]),
     ("decision", &["zone"]),
-    // `Write` is what the node wants kept: the loop hands it on to the store.
-    ("gossip", &["node", "replica::Write", "metrics", "codec", "zone"]),
+    // `WriteSet` is what the node wants kept: the loop hands it on to the store.
+    ("gossip", &["node", "replica::WriteSet", "metrics", "codec", "zone"]),
     ("serve", &["answer", "zone", "metrics"]),
     ("files", &["master", "replica", "node", "zone", "codec", "metrics", "account", "decision"]),
     ("store", &["replica", "zone", "codec", "metrics"]),

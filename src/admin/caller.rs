@@ -1,6 +1,7 @@
 //! Who is at the other end of the control socket: its user, as the kernel tells it.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -10,20 +11,23 @@ use tokio::net::UnixListener;
 
 use crate::account;
 
-/// The user behind a request; unknown if the system does not tell.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller(Option<u32>);
+/// The user behind the requests of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    name: Arc<str>,
+}
 
 impl Caller {
-    /// The user's name, for the history.
-    pub(super) fn who(self) -> String {
-        self.0.map_or_else(String::new, account::name_of)
+    /// The user's name, for the history; empty if the system does not tell.
+    pub(super) fn who(&self) -> &str {
+        &self.name
     }
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Caller {
-        Caller(stream.io().peer_cred().ok().map(|peer| peer.uid()))
+        let name = stream.io().peer_cred().map_or_else(|_| String::new(), |peer| account::name_of(peer.uid()));
+        Caller { name: name.into() }
     }
 }
 
@@ -31,6 +35,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Caller, Infallible> {
-        Ok(parts.extensions.get::<ConnectInfo<Caller>>().map_or(Caller(None), |info| info.0))
+        Ok(parts.extensions.get::<ConnectInfo<Caller>>().map_or_else(Caller::default, |info| info.0.clone()))
     }
 }

@@ -93,7 +93,7 @@ pub(super) async fn drop_incarnation(
     let Answer::Incarnation(Incarnation { id, .. }) = shared.inspect(question).await? else {
         return Err(ApiError::stopping());
     };
-    let source = Source { who: caller.who(), ..Source::new(EditOrigin::Api) };
+    let source = Source { who: caller.who().to_owned(), ..Source::new(EditOrigin::Api) };
     let (reply, result) = oneshot::channel();
     let command = Command::Drop { zone: origin.clone(), incarnation: id, source };
     ask(shared.admin.commands.send((command, reply)), result).await??;

@@ -180,7 +180,7 @@ pub(super) async fn rollback(
         return Ok(Json(report));
     }
     let note = format!("rollback to serial {}", query.serial);
-    let source = Source { note, who: caller.who(), ..Source::new(EditOrigin::Api) };
+    let source = Source { note, who: caller.who().to_owned(), ..Source::new(EditOrigin::Api) };
     let command = Command::Edit(Edit { zone: origin.clone(), changes, serial: None, source });
     let (reply, result) = oneshot::channel();
     let applied = ask(shared.admin.commands.send((command, reply)), result).await??;

@@ -131,7 +131,7 @@ pub(super) async fn edit(
     let request: RecordsRequest =
         serde_json::from_slice(&body).map_err(|error| bad(format!("the request is not as it should be: {error}")))?;
     let wait = request.wait().map_err(bad)?;
-    let direct = DirectEdit { edit: request.edit(&origin, &caller.who())?, wait, dry_run: request.dry_run };
+    let direct = DirectEdit { edit: request.edit(&origin, caller.who())?, wait, dry_run: request.dry_run };
     let (reply, result) = oneshot::channel();
     let patience = wait.map_or(Duration::ZERO, |wait| wait.timeout);
     let command = Command::Direct(direct);

@@ -214,7 +214,7 @@ async fn wait(
 async fn delete(State(shared): Ctx, caller: Caller, Path(origin): Path<String>) -> Result<Json<Deleted>, ApiError> {
     let origin = parse_origin(&origin)?;
     let (reply, result) = oneshot::channel();
-    let source = Source { who: caller.who(), ..Source::new(EditOrigin::Api) };
+    let source = Source { who: caller.who().to_owned(), ..Source::new(EditOrigin::Api) };
     let command = Command::Delete { zone: origin.clone(), source };
     let applied = ask(shared.admin.commands.send((command, reply)), result).await??;
     tracing::info!(zone = %origin, serial = applied.serial, "zone deleted by command");

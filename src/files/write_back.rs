@@ -18,7 +18,7 @@ use crate::zone::{Name, Zone, ZoneSet};
 
 /// After a file was written it rests at least so many times as long as that took: a zone that is edited all the time
 /// must not keep a processor busy with its text, which nobody reads that often.
-const REST: u32 = 19;
+const REST: u32 = 49;
 
 /// A rest of this is long enough for a person who waits for the file, as long as it is [`LARGE_REST`] times as long as
 /// writing took.

@@ -22,7 +22,7 @@ use crate::node::{
     Answer, Applied, Command, CommandError, Effect, Event, InboundId, Node, Now, PersistId, Question, RequestId,
     Severity, Ticket, View,
 };
-use crate::replica::Write;
+use crate::replica::WriteSet;
 use crate::zone::{Zone, ZoneSet};
 
 /// How many commands may wait in the channel, and how many may be under way in the core. More have to wait outside.
@@ -136,7 +136,7 @@ pub struct Ports {
     /// Takes the zone files as read at start, once.
     pub files: mpsc::Sender<Vec<Zone>>,
     /// For the store: writes to keep, in order.
-    pub writes: mpsc::Receiver<(PersistId, Vec<Write>)>,
+    pub writes: mpsc::Receiver<WriteSet<PersistId>>,
     /// From the store: what became of them. If it is dropped, the driver ends with an error.
     pub written: mpsc::Sender<(PersistId, Result<(), String>)>,
     /// What to serve, for those that wait for changes.
@@ -177,13 +177,13 @@ pub struct Driver<C> {
     questions: mpsc::Receiver<SentQuestion>,
     views: mpsc::Receiver<ViewReply>,
     files: mpsc::Receiver<Vec<Zone>>,
-    writes: mpsc::Sender<(PersistId, Vec<Write>)>,
+    writes: mpsc::Sender<WriteSet<PersistId>>,
     written: mpsc::Receiver<(PersistId, Result<(), String>)>,
     zones: Arc<ArcSwap<ZoneSet>>,
     published: watch::Sender<Arc<ZoneSet>>,
     view: watch::Sender<Arc<View>>,
     /// Writes that the store's channel has no room for yet.
-    backlog: VecDeque<(PersistId, Vec<Write>)>,
+    backlog: VecDeque<WriteSet<PersistId>>,
     /// How many sets of writes have no outcome yet.
     unwritten: usize,
     /// Commands without an outcome.
@@ -427,9 +427,9 @@ impl<C: Core> Driver<C> {
                 // A peer that does not wait any more needs no response.
                 self.replies.remove(&inbound).map(|reply| reply.send(payload));
             }
-            Effect::Persist { id, writes } => {
+            Effect::Persist { id, writes, gathered } => {
                 self.unwritten += 1;
-                self.backlog.push_back((id, writes));
+                self.backlog.push_back(WriteSet { id, writes, gathered });
                 self.hand_over_writes()?;
             }
             Effect::Publish(zones) => {

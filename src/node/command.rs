@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::node::Node;
+use super::node::{Node, Timer};
 use super::{Applied, Command, CommandError, DirectEdit, Edit, EditOrigin, Effect, Now, Source, Ticket};
 use crate::replica::{Batch, EditError, EditRequest, StageError, Staged, Wanted, catalog_name};
 use crate::zone::{Name, Zone};
@@ -55,9 +55,16 @@ impl Sorted {
 }
 
 impl Node {
-    /// Stages every waiting command whose zone has no edit under way: edits of one zone together, new zones together.
+    /// Stages every waiting command whose zone has no edit under way, edits of one zone together, new zones together; in a
+    /// stream after a moment for more to come.
     pub(super) fn pump_commands(&mut self, now: Now) {
-        if self.durability.is_behind() && !self.staged.is_empty() {
+        if self.commands.is_empty() || self.durability.is_behind() && !self.staged.is_empty() {
+            return;
+        }
+        if let Some(until) = self.pace.wait_until(self.commands.len(), now.mono) {
+            if !std::mem::replace(&mut self.gathering, true) {
+                self.arm(until, Timer::Stage);
+            }
             return;
         }
         let (mut sorted, waiting) = (Sorted::default(), self.commands.len());
@@ -66,6 +73,9 @@ impl Node {
         }
         let Sorted { edits, creations, catalog, held, .. } = sorted;
         self.commands = held;
+        if self.commands.len() < waiting {
+            self.pace.staged(waiting - self.commands.len(), now.mono);
+        }
         for (zone, edits) in edits {
             self.stage_edits(&zone, edits, now);
         }
@@ -246,7 +256,7 @@ impl Node {
         let mut writes = self.durability.unsaved();
         writes.extend(staged.writes.iter().cloned());
         self.staged.insert(id, (waiters, staged));
-        self.effects.push(Effect::Persist { id, writes });
+        self.effects.push(Effect::Persist { id, writes, gathered: true });
     }
 
     /// Edits of this node are on disk: they count from now on.

@@ -110,7 +110,7 @@ impl Node {
             return;
         }
         self.durability.saving.insert(id, writes.clone());
-        self.effects.push(Effect::Persist { id, writes });
+        self.effects.push(Effect::Persist { id, writes, gathered: false });
     }
 
     /// As [`Node::persist`], for what a change of this node's own asks for after its edit is kept. Nothing waits for
@@ -121,7 +121,7 @@ impl Node {
             let id = self.durability.next_id();
             self.durability.asides.insert(id);
             self.durability.saving.insert(id, writes.clone());
-            return self.effects.push(Effect::Persist { id, writes });
+            return self.effects.push(Effect::Persist { id, writes, gathered: false });
         }
         self.persist(writes);
     }

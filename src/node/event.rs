@@ -114,6 +114,8 @@ pub enum Effect {
         id: PersistId,
         /// What to keep.
         writes: Vec<Write>,
+        /// Whether they have waited for others to go with, so that they are not to wait again.
+        gathered: bool,
     },
     /// Serve these zones from now on.
     Publish(Arc<ZoneSet>),

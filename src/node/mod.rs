@@ -11,6 +11,7 @@ mod event;
 mod inspect;
 #[expect(clippy::module_inception, reason = "the module's one concept has its name")]
 mod node;
+mod pace;
 mod peers;
 mod pull;
 mod repair;

@@ -58,6 +58,8 @@ pub(super) enum Timer {
     AntiEntropy,
     Tell,
     RetryWrites,
+    /// Commands that waited for more to come are staged.
+    Stage,
     Bootstrap,
     /// A wait for others to keep an edit.
     Confirm(u64),
@@ -79,6 +81,9 @@ pub struct Node {
     started: bool,
     pub(super) started_ms: u64,
     pub(super) commands: VecDeque<(Option<Ticket>, Command)>,
+    pub(super) pace: super::pace::Pace,
+    /// Whether [`Timer::Stage`] is armed.
+    pub(super) gathering: bool,
     /// Edits of this node on their way to disk.
     pub(super) staged: BTreeMap<PersistId, (super::command::Waiters, Staged)>,
     /// Those of them whose numbers may have been used before, so that they must not count.
@@ -130,6 +135,8 @@ impl Node {
             started: false,
             started_ms: now.wall_ms,
             commands: VecDeque::new(),
+            pace: Default::default(),
+            gathering: false,
             staged: BTreeMap::new(),
             void: BTreeSet::new(),
             direct: BTreeMap::new(),
@@ -321,6 +328,10 @@ impl Node {
                     self.tell(false);
                 }
                 Timer::RetryWrites => self.retry_writes(now),
+                Timer::Stage => {
+                    self.gathering = false;
+                    self.pump_commands(now);
+                }
                 Timer::Bootstrap => self.look_around(now),
                 Timer::Confirm(id) => self.on_confirm_timer(id, now),
             }

@@ -39,7 +39,7 @@ pub use history::{
 pub use id::{ActorId, Dot, Hlc, IncarnationId, Stamp};
 pub use inspect::{ShadowRule, Shadowed, Standing};
 pub use lives::Wanted;
-pub use persist::{Facts, Saved, SavedZone, Write};
+pub use persist::{Facts, Saved, SavedZone, Write, WriteSet};
 pub use points::VersionHash;
 pub use replica::{Changed, Replica, Summary, check_content};
 pub use stage::{StageError, Staged, StagedGroup};

@@ -8,6 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::{ActorId, Batch, HistoryEntry, HistoryHead, IncarnationId, StateChunks};
 use crate::zone::Name;
 
+/// Writes that are kept together or not at all, and what names them in the report of it.
+#[derive(Clone, Debug)]
+pub struct WriteSet<Id> {
+    /// Their name.
+    pub id: Id,
+    /// What to keep.
+    pub writes: Vec<Write>,
+    /// Whether they have waited for others to go with, so that they are not to wait again.
+    pub gathered: bool,
+}
+
 /// One write. Writes given together are kept together or not at all.
 #[derive(Clone, Debug)]
 pub enum Write {

@@ -22,4 +22,4 @@ pub use backup::{Backup, BackupError, BackupHead, BackupZone, Snapshot};
 pub use database::{FORMAT, Store};
 pub use error::StoreError;
 pub use history::Retention;
-pub use writer::{Report, Request, StoreGone, Writer};
+pub use writer::{Report, StoreGone, Writer};

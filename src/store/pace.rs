@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 /// From the beginning of one commit to the next in a stream of edits. A commit costs the same for ten edits as for one;
 /// that an edit among many waits this long is not felt.
-const GATHER: Duration = Duration::from_millis(4);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Commits that begin within this time of each other are a stream.
-const NEAR: Duration = Duration::from_millis(8);
+const NEAR: Duration = Duration::from_millis(20);
 
 /// How many commits of a stream go at once: what one edit brings about, and then the next, is not a stream yet.
 const EAGER: u32 = 4;
@@ -21,10 +21,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// How long to wait before the commit that is wanted now. It counts as begun after that.
+    /// How long to wait before the commit that is wanted now.
     pub(super) fn pause(&mut self, now: Instant) -> Duration {
         let since = self.last.map(|last| now.saturating_duration_since(last));
-        let pause = match since.filter(|since| *since < NEAR) {
+        match since.filter(|since| *since < NEAR) {
             Some(since) if self.row >= EAGER => GATHER.saturating_sub(since),
             Some(_) => {
                 self.row += 1;
@@ -34,9 +34,12 @@ impl Pace {
                 self.row = 0;
                 Duration::ZERO
             }
-        };
-        self.last = Some(now + pause);
-        pause
+        }
+    }
+
+    /// A commit begins.
+    pub(super) fn began(&mut self, now: Instant) {
+        self.last = Some(now);
     }
 }
 
@@ -49,12 +52,15 @@ mod tests {
         let (mut pace, mut now) = (Pace::default(), Instant::now());
         for _ in 0..=EAGER {
             assert_eq!(pace.pause(now), Duration::ZERO);
+            pace.began(now);
             now += Duration::from_millis(1);
         }
         let pause = pace.pause(now);
         assert_eq!(pause, GATHER - Duration::from_millis(1));
-        now += pause + GATHER * 2;
+        pace.began(now + pause);
+        now += pause + NEAR;
         assert_eq!(pace.pause(now), Duration::ZERO, "the stream has ended");
+        pace.began(now);
         assert_eq!(pace.pause(now + Duration::from_millis(1)), Duration::ZERO);
     }
 }

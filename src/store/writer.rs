@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::pace::Pace;
 use super::{BackupError, Snapshot, Store};
-use crate::replica::{HistoryPage, HistoryQuery, Write};
+use crate::replica::{HistoryPage, HistoryQuery, Write, WriteSet};
 
 /// Requests kept in one transaction: more gains no speed and makes the first ones wait for the last.
 const GROUP: usize = 256;
@@ -24,10 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Questions that may wait. Each has somebody who waits for the answer.
 const QUESTIONS: usize = 4;
 
-/// Writes to keep, all or none, and what names them in the report.
-pub type Request<Id> = (Id, Vec<Write>);
-
-/// What became of a request: after `Ok` all of its writes are on disk, after an error none is.
+/// What became of a set of writes: after `Ok` all of them are on disk, after an error none is.
 pub type Report<Id> = (Id, Result<(), String>);
 
 /// Where the answer to a query of the history goes.
@@ -53,7 +50,7 @@ impl Writer {
     /// when the channel does and all that was in it is kept. To be called on a tokio runtime.
     pub fn start<Id: Send + 'static>(
         store: Store,
-        requests: mpsc::Receiver<Request<Id>>,
+        requests: mpsc::Receiver<WriteSet<Id>>,
         reports: mpsc::Sender<Report<Id>>,
     ) -> io::Result<Writer> {
         let (sender, questions) = mpsc::channel(QUESTIONS);
@@ -96,9 +93,9 @@ pub struct StoreGone;
 
 /// What the thread waits for, and what it has been given and not kept yet.
 struct Inputs<Id> {
-    requests: mpsc::Receiver<Request<Id>>,
+    requests: mpsc::Receiver<WriteSet<Id>>,
     questions: mpsc::Receiver<Question>,
-    group: Vec<Request<Id>>,
+    group: Vec<WriteSet<Id>>,
 }
 
 impl<Id> Inputs<Id> {
@@ -106,7 +103,7 @@ impl<Id> Inputs<Id> {
     async fn wait(&mut self) -> ControlFlow<(), Option<Question>> {
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
-        while self.group.len() < GROUP && self.group.iter().all(|(_, writes)| is_history(writes)) {
+        while self.group.len() < GROUP && self.group.iter().all(|set| is_history(&set.writes)) {
             let room = GROUP - self.group.len();
             tokio::select! {
                 biased;
@@ -118,6 +115,20 @@ impl<Id> Inputs<Id> {
             }
         }
         ControlFlow::Continue(None)
+    }
+
+    /// Waits so long for more, but for writes that have waited already.
+    async fn linger(&mut self, pause: Duration) {
+        let pause = tokio::time::sleep(pause);
+        tokio::pin!(pause);
+        while self.group.len() < GROUP && !self.group.iter().any(|set| set.gathered) {
+            let room = GROUP - self.group.len();
+            tokio::select! {
+                biased;
+                count = self.requests.recv_many(&mut self.group, room) => if count == 0 { break },
+                () = &mut pause => break,
+            }
+        }
     }
 
     /// Takes what else is there.
@@ -139,11 +150,15 @@ fn serve<Id>(mut store: Store, runtime: &Handle, mut inputs: Inputs<Id>, reports
     loop {
         let waited = runtime.block_on(inputs.wait());
         if matches!(waited, ControlFlow::Continue(None)) {
-            std::thread::sleep(pace.pause(Instant::now()));
+            let pause = pace.pause(Instant::now());
+            if !pause.is_zero() {
+                runtime.block_on(inputs.linger(pause));
+            }
+            pace.began(Instant::now());
         }
         inputs.gather();
         let results = keep(&mut store, &inputs.group);
-        for ((id, _), result) in inputs.group.drain(..).zip(results) {
+        for (WriteSet { id, .. }, result) in inputs.group.drain(..).zip(results) {
             // Nobody listens any more while the daemon stops: the writes are kept all the same.
             let _ = reports.blocking_send((id, result));
         }
@@ -164,11 +179,11 @@ fn answer(store: &mut Store, question: Question) {
 
 /// Keeps a group of requests together, or, if that fails, each alone, so that a failure hits only what it must: on a
 /// full disk a small edit may still fit, and an entry that has lost its predecessor drags no other with it.
-fn keep<Id>(store: &mut Store, group: &[Request<Id>]) -> Vec<Result<(), String>> {
+fn keep<Id>(store: &mut Store, group: &[WriteSet<Id>]) -> Vec<Result<(), String>> {
     if group.is_empty() {
         return Vec::new();
     }
-    let together: Vec<&[Write]> = group.iter().map(|(_, writes)| writes.as_slice()).collect();
+    let together: Vec<&[Write]> = group.iter().map(|set| set.writes.as_slice()).collect();
     let Err(error) = store.commit(&together) else {
         return vec![Ok(()); group.len()];
     };

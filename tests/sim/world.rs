@@ -322,7 +322,7 @@ impl World {
             Effect::SendDatagram { to, payload } => self.send(index, to, payload),
             Effect::SendRequest { id, to, payload } => self.request(index, id, to, payload),
             Effect::Respond { inbound, payload } => self.respond(index, inbound, payload),
-            Effect::Persist { id, writes } => {
+            Effect::Persist { id, writes, .. } => {
                 self.note(|| format!("node {index} stores {id:?}: {}", disk::describe(&writes)));
                 self.oracle.staged(index, &self.machines[index].name, &writes);
                 let machine = &mut self.machines[index];

@@ -244,7 +244,7 @@ impl Bench {
                     Effect::Persist { id, .. } if self.refuse_writes => {
                         events.push(Event::Persisted { id, result: Err("the disk is full".to_owned()) });
                     }
-                    Effect::Persist { id, writes } => {
+                    Effect::Persist { id, writes, .. } => {
                         self.store.keep(writes);
                         events.push(Event::Persisted { id, result: Ok(()) });
                     }

@@ -19,7 +19,7 @@ use crate::membership::{Clock, Identity, Membership, Output, Settings, Timer};
 use crate::node::{
     Applied, Command, CommandError, EditOrigin, Effect, Event, MemberView, Now, PersistId, RequestId, Source, View,
 };
-use crate::replica::{Facts, Write};
+use crate::replica::{Facts, Write, WriteSet};
 use crate::zone::{Name, ZoneSet};
 
 fn view(name: &str, members: Vec<MemberView>) -> View {
@@ -123,7 +123,7 @@ async fn a_command_is_done_when_its_writes_are_kept() {
     let mut running = Running::start(move |event| match event {
         Event::Command { ticket, .. } => {
             waiting = Some(*ticket);
-            vec![Effect::Persist { id: PersistId(9), writes: vec![Write::Facts(Facts::default())] }]
+            vec![Effect::Persist { id: PersistId(9), writes: vec![Write::Facts(Facts::default())], gathered: false }]
         }
         Event::Persisted { id: PersistId(9), result: Ok(()) } => {
             vec![Effect::Done { ticket: waiting.unwrap(), result: Ok(APPLIED) }]
@@ -133,7 +133,7 @@ async fn a_command_is_done_when_its_writes_are_kept() {
     .await;
     let (outcome, mut done) = oneshot::channel();
     running.ports.commands.send((delete(), outcome)).await.unwrap();
-    let (id, writes) = running.ports.writes.recv().await.unwrap();
+    let WriteSet { id, writes, .. } = running.ports.writes.recv().await.unwrap();
     assert!(id == PersistId(9) && matches!(writes[..], [Write::Facts(_)]));
     assert!(done.try_recv().is_err(), "not before it is kept");
     running.ports.written.send((id, Ok(()))).await.unwrap();
@@ -143,15 +143,17 @@ async fn a_command_is_done_when_its_writes_are_kept() {
 #[tokio::test]
 async fn writes_come_in_order_though_the_store_is_slow() {
     let mut running = Running::start(|event| match event {
-        Event::Files(_) => (0..1000).map(|id| Effect::Persist { id: PersistId(id), writes: Vec::new() }).collect(),
+        Event::Files(_) => {
+            (0..1000).map(|id| Effect::Persist { id: PersistId(id), writes: Vec::new(), gathered: false }).collect()
+        }
         _ => Vec::new(),
     })
     .await;
     running.ports.files.send(Vec::new()).await.unwrap();
     for id in 0..1000 {
         let written = timeout(DEADLINE, running.ports.writes.recv()).await.unwrap().unwrap();
-        assert_eq!(written.0, PersistId(id));
-        running.ports.written.send((written.0, Ok(()))).await.unwrap();
+        assert_eq!(written.id, PersistId(id));
+        running.ports.written.send((written.id, Ok(()))).await.unwrap();
     }
     let persisted = |event: &Event| matches!(event, Event::Persisted { .. });
     eventually("all reported", || {
@@ -231,12 +233,12 @@ async fn requests_are_answered_between_drivers_and_failures_reported() {
 #[tokio::test]
 async fn a_stop_says_goodbye_and_waits_for_writes() {
     let mut running = Running::start(|event| match event {
-        Event::Files(_) => vec![Effect::Persist { id: PersistId(1), writes: Vec::new() }],
+        Event::Files(_) => vec![Effect::Persist { id: PersistId(1), writes: Vec::new(), gathered: false }],
         _ => Vec::new(),
     })
     .await;
     running.ports.files.send(Vec::new()).await.unwrap();
-    let (id, _) = running.ports.writes.recv().await.unwrap();
+    let id = running.ports.writes.recv().await.unwrap().id;
     running.shutdown.cancel();
     eventually("good-bye", || running.saw(|event| matches!(event, Event::Leave))).await;
     assert!(!running.task.is_finished(), "a write is under way");

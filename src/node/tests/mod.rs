@@ -224,7 +224,7 @@ fn many(count: u32, rdata: impl Fn(u32) -> Vec<u8>) -> Command {
 
 fn writes(effects: Vec<Effect>) -> Vec<(PersistId, Vec<Write>)> {
     let write = |effect| match effect {
-        Effect::Persist { id, writes } => Some((id, writes)),
+        Effect::Persist { id, writes, .. } => Some((id, writes)),
         _ => None,
     };
     let is_edit = |writes: &[Write]| !writes.iter().all(|write| matches!(write, Write::History { .. }));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::kept::Kept;
+use crate::node::pace::GATHER;
 use crate::node::wire::{self, Request};
 use crate::node::{
     Applied, ClientRequest, Command, CommandError, DirectEdit, Edit, EditOrigin, Effect, Event, InboundId, Node,
@@ -172,7 +173,7 @@ impl World {
                 let (asker, id) = self.asked[inbound.0 as usize];
                 self.events.push_back((asker, Event::Response { id, result: Ok(payload) }));
             }
-            Effect::Persist { id, writes } => match self.hung.get_mut(&at) {
+            Effect::Persist { id, writes, .. } => match self.hung.get_mut(&at) {
                 Some(waiting) => waiting.push((id, writes)),
                 None => {
                     self.disks[at].keep(writes);
@@ -266,6 +267,10 @@ impl World {
 
     pub(in crate::node) fn edit(&mut self, at: usize, changes: &[Change]) -> Result<Applied, CommandError> {
         let ticket = self.send(at, direct(changes, None));
+        if !self.done.contains_key(&ticket) {
+            // In a stream it waits for others to go with.
+            self.pass(GATHER.as_millis() as u64);
+        }
         self.done.remove(&ticket).expect("it is answered at once")
     }
 

@@ -11,6 +11,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::replica::WriteSet;
 use crate::store::database::Opener;
 
 /// A file on a disk with so many free blocks.
@@ -135,13 +136,13 @@ fn the_writer_refuses_what_does_not_fit_and_nothing_else() {
     let other = IncarnationId([8; 16]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let (writer, first, second) = runtime.block_on(async {
-        let (requests, waiting) = mpsc::channel::<Request<u64>>(8);
+        let (requests, waiting) = mpsc::channel::<WriteSet<u64>>(8);
         let (sender, mut reports) = mpsc::channel(8);
         let writer = Writer::start(store, waiting, sender).expect("a thread");
         let mut ask = async |wanted: Vec<(u64, Write)>| {
             let count = wanted.len();
             for (id, write) in wanted {
-                requests.send((id, vec![write])).await.expect("the store serves");
+                requests.send(WriteSet { id, writes: vec![write], gathered: false }).await.expect("the store serves");
             }
             let mut results = Vec::new();
             while results.len() < count {
