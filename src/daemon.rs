@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use arc_swap::ArcSwap;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,6 +26,7 @@ use crate::files::{self, ZoneFiles};
 use crate::gossip::{Driver, Endpoint, Keyring, Options, Secrets, SystemClock};
 use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, View};
+use crate::published::Published;
 use crate::serve::{self, CookieRoots, EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
 use crate::store::{BackupError, BackupHead, Retention, Snapshot, Store, Writer};
 use crate::zone::{Zone, ZoneSet};
@@ -80,7 +80,7 @@ struct Daemon {
     is_offer_wanted: bool,
     node: Node,
     endpoint: Endpoint,
-    zones: Arc<ArcSwap<ZoneSet>>,
+    zones: Arc<Published>,
     servers: Servers,
     server: Arc<Server>,
     cookies: Arc<CookieRoots>,
@@ -110,7 +110,7 @@ impl Daemon {
         let is_offer_wanted = !saved.facts.initialised;
         let endpoint = Endpoint::bind(config.gossip.listen, secrets.clone(), metrics.clone()).await?;
         let control = ControlSocket::bind(&config.control).await?;
-        let zones = Arc::new(ArcSwap::from_pointee(ZoneSet::default()));
+        let zones = Arc::new(Published::default());
         let server = Arc::new(Server {
             nsid: config.name.clone(),
             version: concat!("grapevine ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -413,7 +413,7 @@ fn shown(held: &files::Held) -> admin::Held {
 /// after its first sync, one that restarts after a look at the cluster.
 struct Service {
     config: Config,
-    zones: Arc<ArcSwap<ZoneSet>>,
+    zones: Arc<Published>,
     server: Arc<Server>,
     cookies: Arc<CookieRoots>,
     metrics: Arc<Metrics>,
@@ -446,7 +446,7 @@ impl Service {
     }
 }
 
-fn serves_all(view: &View, zones: &ArcSwap<ZoneSet>) -> bool {
+fn serves_all(view: &View, zones: &Published) -> bool {
     let zones = zones.load();
     view.zones.iter().all(|zone| zones.get(&zone.origin).is_some())
 }

@@ -31,6 +31,7 @@ pub mod master;
 pub mod membership;
 pub mod metrics;
 pub mod node;
+pub mod published;
 pub mod replica;
 pub mod serve;
 pub mod store;

@@ -20,7 +20,7 @@ const REST_INTERVAL: Duration = Duration::from_millis(400);
 const REST_CPU_S: f64 = 0.03;
 /// More distinct queries than any cache of answers would hold.
 const QUERIES: usize = 1 << 18;
-const EDIT_CONNECTIONS: u32 = 16;
+const EDIT_CONNECTIONS: u32 = 64;
 
 /// A pace, and the keys of what is measured at it.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -28,7 +27,8 @@ use super::{conflicts, exposition, history, records};
 use crate::decision::{Decision, DecisionRequest};
 use crate::metrics::Metrics;
 use crate::node::{Applied, Command, CommandError, EditOrigin, MemberView, Source, View, ZoneView};
-use crate::zone::{Name, Node, ZoneSet, served_serial};
+use crate::published::Published;
+use crate::zone::{Name, Node, served_serial};
 
 /// Requests under way at once, waits included: more are a script gone wrong.
 const MAX_REQUESTS: usize = 256;
@@ -59,7 +59,7 @@ pub struct Admin {
     /// Where to ask for the node as it is now.
     pub views: mpsc::Sender<oneshot::Sender<Arc<View>>>,
     /// The zones as they are served.
-    pub zones: Arc<ArcSwap<ZoneSet>>,
+    pub zones: Arc<Published>,
     /// Where commands for the node go.
     pub commands: mpsc::Sender<CommandRequest>,
     /// Where questions for the node go.

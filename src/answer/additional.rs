@@ -4,7 +4,7 @@ use super::lookup::{self, Found};
 use super::message::{Full, Message, Placed, Section, Source};
 use super::name_buf::{NameBuf, is_at_or_below};
 use crate::zone::rdata::is_compressible;
-use crate::zone::{Node, RecordType, Zone, wire_name_len};
+use crate::zone::{Basis, Node, RecordType, Zone, wire_name_len};
 
 /// What is looked up for most names.
 const ADDRESSES: &[RecordType] = &[RecordType::A, RecordType::AAAA];
@@ -98,7 +98,7 @@ fn add_rrsets<'z>(
     rtypes: &[RecordType],
     glue: bool,
 ) -> Result<(), Full> {
-    let Some(node) = node_of(zone, name, glue) else { return Ok(()) };
+    let Some(node) = node_of(zone, name, glue, message.basis()) else { return Ok(()) };
     for rrset in rtypes.iter().filter_map(|&rtype| node.get(rtype)) {
         message.push(Section::Additional, name.owner(), Source::new(zone, node, rrset))?;
     }
@@ -106,13 +106,13 @@ fn add_rrsets<'z>(
 }
 
 /// The node that a name in an rdata stands for, if it lies in the zone.
-fn node_of<'z>(zone: &'z Zone, name: &NameBuf<'_>, glue: bool) -> Option<Node<'z>> {
+fn node_of<'z>(zone: &'z Zone, name: &NameBuf<'_>, glue: bool, basis: &mut Basis) -> Option<Node<'z>> {
     if !is_at_or_below(name.lower(), zone.origin().as_wire()) {
         return None;
     }
-    match lookup::find(zone, name, RecordType::A) {
+    match lookup::find(zone, name, RecordType::A, basis) {
         Found::Exact(node) | Found::Wildcard { node, .. } => Some(node),
-        Found::Delegation { cut, .. } if glue => lookup::find_glue(zone, name.lower(), cut),
+        Found::Delegation { cut, .. } if glue => lookup::find_glue(zone, name.lower(), cut, basis),
         _ => None,
     }
 }

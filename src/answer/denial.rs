@@ -3,7 +3,7 @@
 
 use super::message::{Full, Message, Section, Source};
 use super::nsec3;
-use crate::zone::{Labels, MAX_NAME, RecordType, Zone};
+use crate::zone::{Labels, MAX_NAME, Place, RecordType, WILDCARD, Zone};
 
 /// How a zone proves that something does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,11 @@ enum Chain {
     Nsec3,
 }
 
-fn chain(message: &Message<'_, '_>, zone: &Zone) -> Chain {
+/// The zone's way to prove it to this client. What proves it lies anywhere in the zone.
+fn chain(message: &mut Message<'_, '_>, zone: &Zone) -> Chain {
+    if message.signatures() && (zone.has_nsec() || zone.has_nsec3()) {
+        message.basis().note(Place::of_zone(zone.origin_hash()));
+    }
     match message.signatures() {
         true if zone.has_nsec3() => Chain::Nsec3,
         true if zone.has_nsec() => Chain::Nsec,
@@ -106,6 +110,6 @@ fn with_wildcard(encloser: &[u8], then: impl FnOnce(&[u8]) -> Result<(), Full>) 
         Some(place) => place.copy_from_slice(encloser),
         None => return Ok(()),
     }
-    wire[..2].copy_from_slice(b"\x01*");
+    wire[..2].copy_from_slice(WILDCARD);
     then(&wire[..length])
 }

@@ -9,27 +9,38 @@ use super::query::{Query, Rejected};
 use super::rcode::Rcode;
 use super::resolve::Resolution;
 use super::{chaos, transfer};
-use crate::zone::{Class, RecordType, ZoneSet};
+use crate::zone::{Basis, Class, RecordType, ZoneSet};
 
 /// The largest response to a query that was rejected: header, question and OPT.
 const ERROR_LIMIT: usize = 512;
 
 /// Answers one query into the cleared `response`.
 pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &mut Vec<u8>) -> Outcome {
+    answer_on_basis(zones, query, context, response).0
+}
+
+/// As [`answer`], with what of the zones the response was made from: one that [`is_repeatable`] is the same as long as
+/// that is.
+pub fn answer_on_basis(
+    zones: &ZoneSet,
+    query: &[u8],
+    context: &Context<'_>,
+    response: &mut Vec<u8>,
+) -> (Outcome, Basis) {
     response.clear();
     let query = match Query::parse(query) {
         Ok(query) => query,
-        Err(rejected) => return reject(&rejected, context, response),
+        Err(rejected) => return (reject(&rejected, context, response), Basis::NOTHING),
     };
     let edns = query.edns.as_ref();
     let limited = context.limited.filter(|_| !proves_client(edns, context));
     if limited == Some(Limited::Drop) {
-        return Outcome::Drop;
+        return (Outcome::Drop, Basis::NOTHING);
     }
     if is_transfer(&query)
         && let Some(transfer) = transfer::begin(zones, &query, context)
     {
-        return Outcome::Transfer(Box::new(transfer));
+        return (Outcome::Transfer(Box::new(transfer)), Basis::NOTHING);
     }
     let opt = edns.map(|edns| OptRecord::new(edns, context));
     let limit = size_limit(edns, context.transport, context.server);
@@ -40,7 +51,7 @@ pub fn answer(zones: &ZoneSet, query: &[u8], context: &Context<'_>, response: &m
         respond(zones, &query, context, &mut message);
     }
     message.finish();
-    Outcome::Respond
+    (Outcome::Respond, *message.basis())
 }
 
 /// Whether every client gets the same response to these bytes over one transport, but for the id, as long as the zones are

@@ -155,11 +155,12 @@ impl<'q> OptRecord<'q> {
         OptRecord { edns, server, transport, cookie, zone_version: None, error: None }
     }
 
-    /// Notes the zone that the question lies in.
-    pub(super) fn set_zone(&mut self, zone: &Zone) {
+    /// Notes the zone that the question lies in. Whether its version will be told.
+    pub(super) fn set_zone(&mut self, zone: &Zone) -> bool {
         if self.edns.wants_zone_version {
             self.zone_version = Some((zone.origin().label_count() as u8, zone.soa().serial));
         }
+        self.edns.wants_zone_version
     }
 
     /// Notes why the response is an error.

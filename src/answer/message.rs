@@ -9,7 +9,7 @@ use super::name_buf::{NameBuf, Owner};
 use super::query::{HEADER_LEN, Header, Question, Signature};
 use super::rcode::Rcode;
 use crate::zone::rdata::{Field, is_compressible, shape};
-use crate::zone::{Class, MAX_NAME, Node, RecordType, Rrset, Rrsets, Zone, wire_name_len};
+use crate::zone::{Basis, Class, MAX_NAME, Node, Place, RecordType, Rrset, Rrsets, Zone, wire_name_len};
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
@@ -83,6 +83,7 @@ pub(super) struct Message<'z, 'q> {
     names: Compression<'q>,
     counts: [u16; 3],
     placed: SmallVec<[Placed<'z>; USUAL_RRSETS]>,
+    basis: Basis,
     rcode: Rcode,
     unknown_key: Option<Signature<'q>>,
     authoritative: bool,
@@ -119,6 +120,7 @@ impl<'z, 'q> Message<'z, 'q> {
             names: Compression::default(),
             counts: [0; 3],
             placed: SmallVec::new(),
+            basis: Basis::NOTHING,
             rcode: Rcode::NOERROR,
             unknown_key: None,
             authoritative: false,
@@ -166,6 +168,11 @@ impl<'z, 'q> Message<'z, 'q> {
         self.class = class;
     }
 
+    /// What the response is made from, for more to be noted.
+    pub(super) fn basis(&mut self) -> &mut Basis {
+        &mut self.basis
+    }
+
     /// How many bytes have been written.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
@@ -180,8 +187,10 @@ impl<'z, 'q> Message<'z, 'q> {
         {
             self.names.set_common(&self.question_name[start..], zone.origin_hash(), HEADER_LEN + start);
         }
-        if let Some(opt) = &mut self.opt {
-            opt.set_zone(zone);
+        if let Some(opt) = &mut self.opt
+            && opt.set_zone(zone)
+        {
+            self.basis.note(Place::of_zone(zone.origin_hash()));
         }
     }
 

@@ -33,7 +33,7 @@ mod resolve;
 mod transfer;
 
 pub use cookie::{CookieSecrets, Cookies};
-pub use dispatch::{answer, is_repeatable};
+pub use dispatch::{answer, answer_on_basis, is_repeatable};
 pub use interface::{Context, Limited, Outcome, Server, Transport};
 pub use transfer::Transfer;
 

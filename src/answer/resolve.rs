@@ -12,7 +12,7 @@ use super::message::{Full, Message, Section, Source};
 use super::name_buf::{NameBuf, is_at_or_below};
 use super::query::Question;
 use super::rcode::Rcode;
-use crate::zone::{MAX_NAME, Node, RecordType, Zone, ZoneSet};
+use crate::zone::{MAX_NAME, Node, Place, RecordType, Zone, ZoneSet};
 
 /// How many CNAMEs and DNAMEs are followed for one query: more than stock servers that have a limit (Knot 5, BIND 11),
 /// few enough that a chain cannot make one query expensive.
@@ -118,7 +118,7 @@ impl<'z: 'q, 'q> Resolution<'_, 'z, 'q> {
 
     /// One round: steps 3 a to c of the algorithm.
     fn step(&mut self, zone: &'z Zone, name: &mut NameBuf<'q>, hop: usize) -> Result<Step, Full> {
-        let found = lookup::find(zone, name, self.rtype);
+        let found = lookup::find(zone, name, self.rtype, self.message.basis());
         if hop == 0 && !self.any_class && !matches!(found, Found::Delegation { .. }) {
             self.message.set_authoritative();
         }
@@ -183,11 +183,9 @@ impl<'z: 'q, 'q> Resolution<'_, 'z, 'q> {
         self.note_wildcard(zone, name, encloser);
         // DNSKEY RRsets are large, an answer to ANY is to stay small, and who asks for a DS is after another zone.
         let spare = matches!(self.rtype, RecordType::DNSKEY | RecordType::ANY | RecordType::DS) || self.any_class;
-        if !spare
-            && !self.message.is_minimal()
-            && !self.message.is_small()
-            && let Some(ns) = zone.apex().get(RecordType::NS)
-        {
+        if !spare && !self.message.is_minimal() && !self.message.is_small() {
+            self.message.basis().note(Place::of_name(zone.origin_hash()));
+            let Some(ns) = zone.apex().get(RecordType::NS) else { return Ok(()) };
             // Nobody needs them for the answer: without room they are left out, and the answer is still whole.
             let source = Source::new(zone, zone.apex(), ns);
             let _left_out = self.message.push(Section::Authority, zone.origin().as_wire().into(), source);
@@ -254,6 +252,7 @@ impl<'z: 'q, 'q> Resolution<'_, 'z, 'q> {
         if self.any_class {
             return Ok(());
         }
+        self.message.basis().note(Place::of_zone(zone.origin_hash()));
         let apex = zone.apex();
         let soa = apex.get(RecordType::SOA).expect("a zone is made with its SOA at the apex");
         let source = Source::new(zone, apex, soa).with_ttl_at_most(zone.soa().minimum);

@@ -6,7 +6,6 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -22,6 +21,7 @@ use crate::node::{
     Answer, Applied, Command, CommandError, Effect, Event, InboundId, Node, Now, PersistId, Question, RequestId,
     Severity, Ticket, View,
 };
+use crate::published::Published;
 use crate::replica::WriteSet;
 use crate::zone::{Zone, ZoneSet};
 
@@ -111,7 +111,7 @@ pub struct Options {
     /// Seeds as `host:port`, names or addresses.
     pub seeds: Vec<String>,
     /// Where what is to be served is put, swapped whole.
-    pub zones: Arc<ArcSwap<ZoneSet>>,
+    pub zones: Arc<Published>,
     /// Cancelled when the daemon is to stop: the driver says good-bye, waits for its writes, and ends.
     pub shutdown: CancellationToken,
 }
@@ -179,7 +179,7 @@ pub struct Driver<C> {
     files: mpsc::Receiver<Vec<Zone>>,
     writes: mpsc::Sender<WriteSet<PersistId>>,
     written: mpsc::Receiver<(PersistId, Result<(), String>)>,
-    zones: Arc<ArcSwap<ZoneSet>>,
+    zones: Arc<Published>,
     published: watch::Sender<Arc<ZoneSet>>,
     view: watch::Sender<Arc<View>>,
     /// Writes that the store's channel has no room for yet.
@@ -220,7 +220,7 @@ impl<C: Core> Driver<C> {
         let (writes, writes_out) = mpsc::channel(MAX_WAITING_WRITES);
         let (written_in, written) = mpsc::channel(MAX_WAITING_WRITES);
         let zones = options.zones;
-        let (published, published_out) = watch::channel(zones.load_full());
+        let (published, published_out) = watch::channel(zones.load().zones().clone());
         let (view, view_out) = watch::channel(Arc::new(core.view(options.clock.now())));
         let (requests_in, inbound) = mpsc::channel(MAX_WAITING_REQUESTS);
         let (seeds_in, seeds) = mpsc::channel(1);
@@ -433,7 +433,7 @@ impl<C: Core> Driver<C> {
                 self.hand_over_writes()?;
             }
             Effect::Publish(zones) => {
-                self.zones.store(zones.clone());
+                self.zones.publish(zones.clone());
                 self.published.send_replace(zones);
             }
             Effect::Report { severity, message } => report(severity, &message),

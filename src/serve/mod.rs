@@ -19,6 +19,7 @@ mod cookies;
 mod frames;
 mod moderation;
 mod packet_cache;
+mod precedence;
 mod quic;
 mod rate_limit;
 mod responder;

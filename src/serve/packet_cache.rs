@@ -2,23 +2,25 @@
 //! packet cache). Each UDP thread has its own.
 //!
 //! A response is kept only if [`is_repeatable`] says that any client gets it for the same bytes, and counts only as long as
-//! the very snapshot that it was made from is served. So nobody can tell by what comes back whether it was kept.
+//! what it was made from is as it was ([`Published::is_unchanged`]). So nobody can tell by what comes back whether it was
+//! kept, and an edit of one name leaves the responses about others where they are.
 //!
-//! Where queries seldom come again, as of a million names asked at random, or snapshots change all the time, looking costs
-//! more than it saves. Then the cache rests, longer each time, and tries again.
+//! Where queries seldom come again, as of a million names asked at random, looking costs more than it saves. Then the
+//! cache rests, longer each time, and tries again.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::udp::is_truncated;
 use crate::answer::is_repeatable;
-use crate::zone::{ZoneSet, mix};
+use crate::published::Published;
+use crate::zone::{Basis, mix};
 
 /// Sets of entries, a power of two. With two of 256 bytes each, 2 MiB.
 const SETS: usize = 4096;
 /// Entries that a query may be in.
 const WAYS: usize = 2;
 /// The most bytes of a query and its response together, both without the id: ordinary ones, not signed.
-const ROOM: usize = 240;
+const ROOM: usize = 216;
 /// Bytes of a message before what is kept: the id.
 const ID: usize = 2;
 /// How many looks decide whether the cache is worth it.
@@ -33,10 +35,9 @@ const LONGEST_REST: u32 = 128;
 
 /// The responses of one thread.
 pub(super) struct PacketCache {
-    /// What the responses were made from. Weak, so that an old snapshot can go; none has its address meanwhile.
-    snapshot: Weak<ZoneSet>,
-    /// Of the entries, those of this number are of this snapshot.
-    generation: u32,
+    zones: Arc<Published>,
+    /// That of the snapshot that is answered from.
+    generation: u64,
     /// None before the first is kept.
     entries: Vec<[Entry; WAYS]>,
     worth: Worth,
@@ -48,24 +49,28 @@ pub(super) struct PacketCache {
 struct Entry {
     /// The hash's high half: what differs in it need not be compared.
     tag: u32,
-    generation: u32,
     query_len: u8,
     response_len: u8,
     /// Whether it is for those who may transfer zones and see more.
     may_transfer: bool,
     /// Whether it was found since it was kept, or since another wanted its place.
     is_used: bool,
+    /// The generation in which it is known to have been right; zero if there is none here.
+    generation: u64,
+    /// What it was made from.
+    basis: Basis,
     /// The query and the response, without their ids.
     bytes: [u8; ROOM],
 }
 
 const EMPTY: Entry = Entry {
     tag: 0,
-    generation: 0,
     query_len: 0,
     response_len: 0,
     may_transfer: false,
     is_used: false,
+    generation: 0,
+    basis: Basis::NOTHING,
     bytes: [0; ROOM],
 };
 
@@ -86,22 +91,13 @@ pub(super) enum Look {
 }
 
 impl PacketCache {
-    pub(super) fn new() -> PacketCache {
-        PacketCache { snapshot: Weak::new(), generation: 0, entries: Vec::new(), worth: Worth::new() }
+    pub(super) fn new(zones: Arc<Published>) -> PacketCache {
+        PacketCache { zones, generation: 0, entries: Vec::new(), worth: Worth::new() }
     }
 
-    /// From now on responses are made from this snapshot.
-    pub(super) fn follow(&mut self, snapshot: &Arc<ZoneSet>) {
-        if self.snapshot.as_ptr() == Arc::as_ptr(snapshot) {
-            return;
-        }
-        self.snapshot = Arc::downgrade(snapshot);
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            // After four billion snapshots an entry of the first could look like one of now.
-            self.entries.fill([EMPTY; WAYS]);
-            self.generation = 1;
-        }
+    /// From now on responses are made from the snapshot of this generation.
+    pub(super) fn follow(&mut self, generation: u64) {
+        self.generation = generation;
     }
 
     /// Looks for the response to a query, and writes it into `response`.
@@ -115,16 +111,16 @@ impl PacketCache {
         }
         let hash = hash(query);
         let (set, tag) = (set(hash), tag(hash));
-        let generation = self.generation;
         let is_it = |entry: &Entry| {
-            entry.tag == tag
-                && entry.generation == generation
-                && entry.may_transfer == may_transfer
-                && entry.query() == query
+            entry.tag == tag && entry.generation > 0 && entry.may_transfer == may_transfer && entry.query() == query
         };
-        match self.entries.get_mut(set).and_then(|ways| ways.iter_mut().find(|entry| is_it(entry))) {
+        let found = self.entries.get_mut(set).and_then(|ways| ways.iter_mut().find(|entry| is_it(entry)));
+        match found.filter(|entry| is_right(entry, self.generation, &self.zones)) {
             Some(entry) => {
                 self.worth.found();
+                if entry.generation != self.generation {
+                    entry.generation = self.generation;
+                }
                 // What is not written stays clean in the processor's cache.
                 if !entry.is_used {
                     entry.is_used = true;
@@ -139,7 +135,7 @@ impl PacketCache {
     }
 
     /// Keeps a response, if another client would get the same. Truncated ones are left to be made and counted.
-    pub(super) fn keep(&mut self, place: Place, query: &[u8], may_transfer: bool, response: &[u8]) {
+    pub(super) fn keep(&mut self, place: Place, query: &[u8], may_transfer: bool, response: &[u8], basis: Basis) {
         let (Some(asked), Some(said)) = (query.get(ID..), response.get(ID..)) else { return };
         if asked.len() + said.len() > ROOM || is_truncated(response) || !is_repeatable(query) {
             return;
@@ -147,16 +143,16 @@ impl PacketCache {
         if self.entries.is_empty() {
             self.entries = vec![[EMPTY; WAYS]; SETS];
         }
-        let (set, generation) = (&mut self.entries[set(place.hash)], self.generation);
-        // What is of another snapshot goes first. What was found since it was kept gets a second chance: names that are
-        // asked once do not drive out others.
-        let is_old = |entry: &Entry| entry.generation != generation;
-        let way = set.iter().position(is_old).or_else(|| set.iter().position(|entry| !entry.is_used));
+        let (set, tag) = (&mut self.entries[set(place.hash)], tag(place.hash));
+        // What is not right any more goes first. What was found since it was kept gets a second chance: names that are asked
+        // once do not drive out others.
+        let is_wrong = |entry: &Entry| entry.generation == 0 || !is_right(entry, self.generation, &self.zones);
+        let way = set.iter().position(is_wrong).or_else(|| set.iter().position(|entry| !entry.is_used));
         let Some(entry) = way.map(|way| &mut set[way]) else {
             return set.iter_mut().for_each(|entry| entry.is_used = false);
         };
-        (entry.tag, entry.generation, entry.may_transfer) = (tag(place.hash), generation, may_transfer);
-        entry.is_used = false;
+        (entry.tag, entry.may_transfer, entry.is_used) = (tag, may_transfer, false);
+        (entry.generation, entry.basis) = (self.generation, basis);
         (entry.query_len, entry.response_len) = (asked.len() as u8, said.len() as u8);
         entry.bytes[..asked.len()].copy_from_slice(asked);
         entry.bytes[asked.len()..asked.len() + said.len()].copy_from_slice(said);
@@ -172,6 +168,12 @@ impl Entry {
         let start = usize::from(self.query_len);
         &self.bytes[start..start + usize::from(self.response_len)]
     }
+}
+
+/// Whether a response is the one that the snapshot of this generation gives.
+#[inline]
+fn is_right(entry: &Entry, generation: u64, zones: &Published) -> bool {
+    entry.generation == generation || zones.is_unchanged(&entry.basis, entry.generation)
 }
 
 /// Eight bytes at a time. Who makes queries collide makes them be answered the ordinary way.
@@ -237,6 +239,16 @@ impl Worth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::{Name, NameHash, Rdata, RecordType, RrsetBuf, Soa, Zone, ZoneSet};
+
+    /// One that follows a first snapshot.
+    fn cache() -> PacketCache {
+        let zones = Arc::new(Published::default());
+        zones.publish(Arc::default());
+        let mut cache = PacketCache::new(Arc::clone(&zones));
+        cache.follow(zones.load().generation());
+        cache
+    }
 
     /// A query of this id for the address of `host<number>.example.`, with an OPT record of these options if any are given.
     fn query(id: u8, number: u32, options: Option<&[u8]>) -> Vec<u8> {
@@ -264,7 +276,7 @@ mod tests {
                 Some(String::from_utf8_lossy(&found[ID + 1..]).into_owned())
             }
             Look::Missing(place) => {
-                cache.keep(place, query, may_transfer, response);
+                cache.keep(place, query, may_transfer, response, Basis::NOTHING);
                 None
             }
             Look::Rests => None,
@@ -273,8 +285,7 @@ mod tests {
 
     #[test]
     fn a_query_that_comes_again_finds_its_response_under_any_id() {
-        let mut cache = PacketCache::new();
-        cache.follow(&Arc::default());
+        let mut cache = cache();
         assert_eq!(ask(&mut cache, &query(1, 0, None), false, &said("first")), None);
         assert_eq!(ask(&mut cache, &query(2, 0, None), false, b""), Some("first".to_owned()));
         assert_eq!(ask(&mut cache, &query(2, 0, Some(&[])), false, &said("second")), None, "it asks for more");
@@ -284,29 +295,50 @@ mod tests {
     }
 
     #[test]
-    fn nothing_outlives_the_snapshot_that_it_was_made_from() {
-        let mut cache = PacketCache::new();
-        let (mut snapshot, asked) = (Arc::default(), query(0, 0, None));
-        cache.follow(&snapshot);
-        ask(&mut cache, &asked, false, &said("old"));
-        cache.follow(&snapshot);
-        assert!(ask(&mut cache, &asked, false, b"").is_some());
-        for _ in 0..100 {
-            // The memory of the old one may be that of the new one, were it not for the cache.
-            drop(std::mem::take(&mut snapshot));
-            cache.follow(&snapshot);
-            assert_eq!(ask(&mut cache, &asked, false, &said("new")), None);
+    fn a_response_lasts_until_what_it_was_made_from_changes() {
+        let mut cache = cache();
+        let published = Arc::clone(&cache.zones);
+        let root = Rdata::new([0u8].as_slice());
+        let (mname, rname) = (root.clone(), root);
+        let soa = Soa { ttl: 60, mname, rname, serial: 0, refresh: 1, retry: 1, expire: 1, minimum: 1 };
+        let mut zone = Zone::new("example.".parse().expect("a name"), soa, 1);
+        let mut edit = |cache: &mut PacketCache, owner: &str, last: u8| {
+            let rrset = RrsetBuf::new(RecordType::A, 60, [&Rdata::new([192, 0, 2, last].as_slice())]);
+            zone.set(&owner.parse().expect("a name"), vec![rrset]);
+            published.publish(Arc::new(ZoneSet::new([Arc::new(zone.clone())])));
+            cache.follow(published.load().generation());
+        };
+        let keep = |cache: &mut PacketCache, number: u32| {
+            let (mut basis, asked) = (Basis::NOTHING, query(0, number, None));
+            let owner: Name = format!("host{number}.example.").parse().expect("a name");
+            basis.note(crate::zone::Place::of_name(NameHash::of(owner.as_wire())));
+            let Look::Missing(place) = cache.look(&asked, false, &mut Vec::new()) else { panic!("it is there") };
+            cache.keep(place, &asked, false, &said("kept"), basis);
+        };
+        edit(&mut cache, "host0.example.", 1);
+        keep(&mut cache, 0);
+        keep(&mut cache, 1);
+        let is_found = |cache: &mut PacketCache, number: u32| {
+            matches!(cache.look(&query(0, number, None), false, &mut Vec::new()), Look::Found)
+        };
+        edit(&mut cache, "host2.example.", 2);
+        assert!(is_found(&mut cache, 0) && is_found(&mut cache, 1));
+        edit(&mut cache, "host1.example.", 2);
+        assert!(is_found(&mut cache, 0) && !is_found(&mut cache, 1));
+        keep(&mut cache, 1);
+        for last in 3..100 {
+            edit(&mut cache, "host0.example.", last);
+            assert!(!is_found(&mut cache, 0) && is_found(&mut cache, 1));
+            keep(&mut cache, 0);
         }
-        cache.generation = u32::MAX;
-        ask(&mut cache, &asked, false, &said("last"));
-        cache.follow(&Arc::default());
-        assert_eq!(ask(&mut cache, &asked, false, b""), None, "generations begin anew");
+        published.publish(Arc::default());
+        cache.follow(published.load().generation());
+        assert!(!is_found(&mut cache, 0) && !is_found(&mut cache, 1), "the zone is gone");
     }
 
     #[test]
     fn what_depends_on_the_client_or_the_time_is_not_kept() {
-        let mut cache = PacketCache::new();
-        cache.follow(&Arc::default());
+        let mut cache = cache();
         let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
         let mut chaos = query(0, 1, None);
         *chaos.last_mut().expect("a class") = 3;
@@ -326,8 +358,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_again_and_again_stays_though_others_are_asked_once() {
-        let mut cache = PacketCache::new();
-        cache.follow(&Arc::default());
+        let mut cache = cache();
         let mut found = 0;
         for round in 0..10 {
             for number in 0..1000 {
@@ -341,8 +372,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_kept() {
-        let mut cache = PacketCache::new();
-        cache.follow(&Arc::default());
+        let mut cache = cache();
         let asked = query(0, 7, None);
         let fits = vec![b' '; ROOM - asked.len() + 2 * ID];
         assert!(!is_truncated(&fits));
@@ -358,8 +388,7 @@ mod tests {
 
     #[test]
     fn it_rests_where_nothing_comes_again_and_tries_again() {
-        let mut cache = PacketCache::new();
-        cache.follow(&Arc::default());
+        let mut cache = cache();
         let mut number = 0;
         let mut looks = |cache: &mut PacketCache, count: u32, again: bool| {
             let looked = (0..count).filter(|_| {
@@ -368,7 +397,7 @@ mod tests {
                 match cache.look(&asked, false, &mut Vec::new()) {
                     Look::Found => true,
                     Look::Missing(place) => {
-                        cache.keep(place, &asked, false, &said("response"));
+                        cache.keep(place, &asked, false, &said("response"), Basis::NOTHING);
                         true
                     }
                     Look::Rests => false,

@@ -7,20 +7,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::Guard;
 use ipnet::IpNet;
 
 use super::ServeConfig;
 use super::cookies::{CookieRoots, Current};
 use super::rate_limit::RateLimiter;
-use crate::answer::{Context, Cookies, Limited, Outcome, Server, Transfer, Transport, answer};
+use crate::answer::{Context, Cookies, Limited, Outcome, Server, Transfer, Transport, answer_on_basis};
 use crate::metrics::Metrics;
-use crate::zone::ZoneSet;
+use crate::published::{Published, Snapshot};
+use crate::zone::Basis;
 
 /// Answers queries of every transport from the newest snapshot.
 #[derive(Debug)]
 pub(super) struct Responder {
-    zones: Arc<ArcSwap<ZoneSet>>,
+    pub(super) zones: Arc<Published>,
     server: Arc<Server>,
     allow_transfer: Vec<IpNet>,
     cookies: Option<Arc<CookieRoots>>,
@@ -31,15 +32,15 @@ pub(super) struct Responder {
 
 /// What answers are made from at one time. To be held for a batch and not while waiting, so that old snapshots go.
 pub(super) struct Moment {
-    zones: Guard<Arc<ZoneSet>>,
+    zones: Guard<Arc<Snapshot>>,
     cookies: Option<Guard<Arc<Current>>>,
     unix_s: u64,
 }
 
 impl Moment {
-    /// The snapshot.
-    pub(super) fn zones(&self) -> &Arc<ZoneSet> {
-        &self.zones
+    /// The snapshot's number.
+    pub(super) fn generation(&self) -> u64 {
+        self.zones.generation()
     }
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Panicked;
 
 impl Responder {
     pub(super) fn new(
-        zones: Arc<ArcSwap<ZoneSet>>,
+        zones: Arc<Published>,
         server: Arc<Server>,
         config: &ServeConfig,
         metrics: Arc<Metrics>,
@@ -82,7 +83,7 @@ impl Responder {
         Moment { zones: self.zones.load(), cookies, unix_s }
     }
 
-    /// Whether the same query gets the same response as long as the snapshot is the same.
+    /// Whether the same query gets the same response as long as the zones are the same.
     pub(super) fn is_repetitive(&self) -> bool {
         !self.server.rotate
     }
@@ -93,15 +94,26 @@ impl Responder {
 
     /// Answers one query into `response`. A panic in the lookup costs its query an answer and nothing else.
     pub(super) fn respond(&self, now: &Moment, query: &[u8], client: Client, response: &mut Vec<u8>) -> Outcome {
+        self.respond_on_basis(now, query, client, response).0
+    }
+
+    /// As [`Responder::respond`], with what the response was made from.
+    pub(super) fn respond_on_basis(
+        &self,
+        now: &Moment,
+        query: &[u8],
+        client: Client,
+        response: &mut Vec<u8>,
+    ) -> (Outcome, Basis) {
         let Client { transport, address, may_transfer, limited } = client;
         let cookies =
             now.cookies.as_ref().map(|current| Cookies { now_s: now.unix_s as u32, secrets: &current.secrets });
         let context = Context { server: &self.server, transport, client: address, may_transfer, cookies, limited };
         // Unwind safety: the snapshot is immutable and `answer` clears the buffer before it writes to it.
-        let outcome = catch_unwind(AssertUnwindSafe(|| answer(&now.zones, query, &context, response)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| answer_on_basis(&now.zones, query, &context, response)));
         outcome.unwrap_or_else(|_| {
             self.count_panic(query);
-            Outcome::Drop
+            (Outcome::Drop, Basis::NOTHING)
         })
     }
 

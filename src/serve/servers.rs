@@ -4,12 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::bind::{Bound, bind};
+use super::precedence::Precedence;
 use super::quic::QuicServer;
 use super::responder::Responder;
 use super::tcp::TcpServer;
@@ -18,7 +18,7 @@ use super::udp::UdpWorkers;
 use super::{BindError, ServeConfig};
 use crate::answer::Server;
 use crate::metrics::Metrics;
-use crate::zone::ZoneSet;
+use crate::published::Published;
 
 /// Servers whose sockets are open and which do not serve yet. Dropping them closes the sockets.
 pub struct Servers {
@@ -61,7 +61,7 @@ impl Servers {
     /// [`Servers::run`] should follow soon. `zones` is answered from as it is at each moment; `server` is what the answers say of it.
     pub fn bind(
         config: ServeConfig,
-        zones: Arc<ArcSwap<ZoneSet>>,
+        zones: Arc<Published>,
         server: Arc<Server>,
         metrics: Arc<Metrics>,
     ) -> Result<Servers, BindError> {
@@ -114,12 +114,14 @@ impl Servers {
         if let Some(quic) = self.quic {
             tasks.spawn(quic.run(Arc::clone(&self.responder), stop.clone()));
         }
-        let mut workers = UdpWorkers::start(udp, &self.responder)?;
+        let precedence = Arc::new(Precedence::default());
+        let mut workers = UdpWorkers::start(udp, &self.responder, &precedence)?;
 
         let first = tokio::select! {
             // Once cancelled, a server may end.
             biased;
             () = stop.cancelled() => Ok(()),
+            never = precedence.watch() => match never {},
             ended = workers.ended() => ended.and_then(|()| Err(ServeError::Ended("a UDP worker".into()))),
             Some(ended) = tasks.join_next() => match ended {
                 Ok(ended) => ended.and_then(|()| Err(ServeError::Ended("a TCP server".into()))),

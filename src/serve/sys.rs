@@ -469,6 +469,36 @@ pub(super) fn set_exact_sleep() {
     }
 }
 
+/// How a thread is scheduled among those without a real-time priority (sched(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub(super) enum Policy {
+    /// When it wakes up it may interrupt what runs on its core.
+    Other = libc::SCHED_OTHER,
+    /// When it wakes up it waits until that pauses or has had its turn, some milliseconds. Its share of the core is the same.
+    Batch = libc::SCHED_BATCH,
+}
+
+/// The number by which the system knows this thread.
+pub(super) fn thread_id() -> libc::pid_t {
+    // SAFETY: the call takes nothing.
+    unsafe { libc::gettid() }
+}
+
+/// Gives a thread of this process another policy, if it has the first. Whether it had.
+pub(super) fn change_policy(thread: libc::pid_t, from: Policy, to: Policy) -> io::Result<bool> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the number may be that of any thread, and the parameters are read before the call returns.
+    let result = unsafe {
+        match libc::sched_getscheduler(thread) {
+            -1 => -1,
+            has if has != from as c_int => return Ok(false),
+            _ => libc::sched_setscheduler(thread, to as c_int, &raw const parameters),
+        }
+    };
+    if result == 0 { Ok(true) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Asks for receive and send buffers of `bytes`: beyond the system's limit where that is allowed, else up to it.
 pub(super) fn set_buffers(socket: &impl AsFd, bytes: usize) {
     let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);

@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use super::ServeError;
 use super::moderation::Moderation;
 use super::packet_cache::{Look, PacketCache};
+use super::precedence::Precedence;
 use super::responder::{Client, Moment, Responder};
 use super::sys::{self, BATCH, Batch, Datagram, Wait};
 use crate::answer::{Limited, Outcome, Transport};
@@ -50,6 +51,7 @@ impl UdpWorkers {
     pub(super) fn start(
         sockets: Vec<(SocketAddr, Socket)>,
         responder: &Arc<Responder>,
+        precedence: &Arc<Precedence>,
     ) -> Result<UdpWorkers, ServeError> {
         let (report, ended) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -57,8 +59,8 @@ impl UdpWorkers {
         for (address, socket) in sockets {
             let socket = Arc::new(socket);
             workers.sockets.push(Arc::downgrade(&socket));
-            let responder = Arc::clone(responder);
-            let worker = Worker { address, socket, responder, stop: Arc::clone(&workers.stop) };
+            let (responder, precedence) = (Arc::clone(responder), Arc::clone(precedence));
+            let worker = Worker { address, socket, responder, precedence, stop: Arc::clone(&workers.stop) };
             let report = report.clone();
             let run = move || {
                 let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
@@ -113,6 +115,7 @@ struct Worker {
     address: SocketAddr,
     socket: Arc<Socket>,
     responder: Arc<Responder>,
+    precedence: Arc<Precedence>,
     stop: Arc<AtomicBool>,
 }
 
@@ -129,11 +132,14 @@ impl Worker {
         sys::set_exact_sleep();
         let mut batch = Batch::new(self.address.ip().is_unspecified());
         let mut moderation = Moderation::new(Instant::now());
-        let mut cache = self.responder.is_repetitive().then(PacketCache::new);
+        let zones = &self.responder.zones;
+        let mut burden = self.precedence.enter();
+        let mut cache = self.responder.is_repetitive().then(|| PacketCache::new(Arc::clone(zones)));
         while !self.stop.load(Ordering::Acquire) {
             let received = batch.receive(&*self.socket, Wait::ForOne)?;
             if received > 0 {
                 self.reply(&mut batch, cache.as_mut());
+                burden.note(received);
                 if let Some(pause) = moderation.pause_after(received, Instant::now()) {
                     std::thread::sleep(pause);
                 }
@@ -151,7 +157,7 @@ impl Worker {
     fn reply(&self, batch: &mut Batch, mut cache: Option<&mut PacketCache>) {
         let now = self.responder.now();
         if let Some(cache) = &mut cache {
-            cache.follow(now.zones());
+            cache.follow(now.generation());
         }
         let limiter = self.responder.rate_limiter.as_ref().map(|limiter| (limiter, limiter.now_us()));
         let mut tally = Tally::default();
@@ -199,9 +205,9 @@ impl Worker {
             Look::Missing(place) => Some(place),
             Look::Rests => None,
         };
-        let outcome = self.responder.respond(now, query, client, response);
+        let (outcome, basis) = self.responder.respond_on_basis(now, query, client, response);
         if let (Outcome::Respond, Some(place)) = (&outcome, place) {
-            cache.keep(place, query, client.may_transfer, response);
+            cache.keep(place, query, client.may_transfer, response, basis);
         }
         outcome
     }

@@ -154,9 +154,11 @@ fn serve<Id>(mut store: Store, runtime: &Handle, mut inputs: Inputs<Id>, reports
             if !pause.is_zero() {
                 runtime.block_on(inputs.linger(pause));
             }
-            pace.began(Instant::now());
+            inputs.gather();
+            pace.began(Instant::now(), inputs.group.len());
+        } else {
+            inputs.gather();
         }
-        inputs.gather();
         let results = keep(&mut store, &inputs.group);
         for (WriteSet { id, .. }, result) in inputs.group.drain(..).zip(results) {
             // Nobody listens any more while the daemon stops: the writes are kept all the same.

@@ -3,6 +3,7 @@
 //! Pure values without I/O. A [`Zone`] is an immutable snapshot; an edit makes a new one that shares what it did not
 //! touch. Terms follow RFC 9499.
 
+mod basis;
 mod builder;
 mod canonical_order;
 mod case;
@@ -24,6 +25,7 @@ mod snapshot;
 mod table;
 mod zone_set;
 
+pub use basis::{Basis, PLACES, Place};
 pub use builder::{Added, ZoneBuilder};
 pub use case::copy_lower_case;
 pub use content::{Change, RrsetContent, Soa, ZoneContent};
@@ -41,5 +43,6 @@ pub use record::{Class, Rdata, Record, RecordKey};
 pub use rrset::{Rrset, RrsetBuf};
 pub use rtype::{RecordType, UnknownType};
 pub use serial::{serial_gt, served_serial};
+pub(crate) use snapshot::WILDCARD;
 pub use snapshot::{Zone, ZoneNodes};
 pub use zone_set::ZoneSet;

@@ -8,10 +8,13 @@ use super::node::{Block, BlockWriter, Node, in_order};
 use super::ordered_names::OrderedNames;
 use super::rrset::RrsetBuf;
 use super::table::{Entry, Table};
-use super::{Name, NameHash, Rdata, RecordType, Rrset, RrsetContent, Soa, ZoneContent, served_serial};
+use super::{Name, NameHash, Place, Rdata, RecordType, Rrset, RrsetContent, Soa, ZoneContent, served_serial};
 
 /// The label of a wildcard, its length in front (RFC 4592 §2.1.1).
-const WILDCARD: &[u8] = b"\x01*";
+pub(crate) const WILDCARD: &[u8] = b"\x01*";
+
+/// Shards, of a dozen names each, that are looked at for what has changed: more than edits of single records touch.
+const MAX_UNLIKE_SHARDS: usize = 256;
 
 /// A zone. Cheap to clone; clones and successors share their data.
 #[derive(Clone, Debug)]
@@ -198,6 +201,47 @@ impl Zone {
     ) -> impl Iterator<Item = (Option<Node<'z>>, Option<Node<'z>>)> {
         let existing = |entry: Option<&'z Entry>| entry.filter(|entry| entry.exists()).map(node);
         self.table.pairs_of_unlike_shards(&other.table).map(move |(ours, theirs)| (existing(ours), existing(theirs)))
+    }
+
+    /// Calls `changed` for the place of each name whose RRsets or existence differ in a newer version of the zone, the SOA
+    /// apart, and for that of the zone. False if places do not tell it all: the zone is answered from in another way
+    /// throughout, or so much differs that to look at all of it would take long.
+    pub(super) fn changes_to(&self, newer: &Zone, mut changed: impl FnMut(Place)) -> bool {
+        let manner = |zone: &Zone| (zone.hidden, zone.has_cuts(), zone.has_nsec(), zone.has_nsec3());
+        let Some(shards) = self.table.unlike_shards(&newer.table).filter(|_| manner(self) == manner(newer)) else {
+            return false;
+        };
+        changed(Place::of_zone(self.origin_hash));
+        for (count, (old, new)) in shards.enumerate() {
+            if count == MAX_UNLIKE_SHARDS {
+                return false;
+            }
+            for entry in old {
+                if self.differs(entry, new.iter().find(|other| other.is_of_name_of(entry))) {
+                    changed(entry.place());
+                }
+            }
+            for entry in new.iter().filter(|entry| entry.exists()) {
+                if !old.iter().any(|other| other.is_of_name_of(entry)) {
+                    changed(entry.place());
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether a name is answered from in another way by the other entry of it, the SOA apart.
+    fn differs(&self, entry: &Entry, other: Option<&Entry>) -> bool {
+        let nodes = (entry.exists().then(|| node(entry)), other.filter(|other| other.exists()).map(node));
+        match nodes {
+            (Some(old), Some(new)) if old.owner() == self.origin.as_wire() => {
+                let soa_apart = |rrset: &Rrset<'_>| rrset.rtype != RecordType::SOA;
+                !old.rrsets().filter(soa_apart).eq(new.rrsets().filter(soa_apart))
+            }
+            (Some(old), Some(new)) => !new.serves_same(old),
+            (None, None) => false,
+            _ => true,
+        }
     }
 
     /// Every node in canonical order, the apex first.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use triomphe::ThinArc;
 
-use super::NameHash;
 use super::node::Block;
+use super::{NameHash, Place};
 
 /// Entries a shard holds on average, at most, before the number of shards doubles: two or three cache lines.
 const SHARD_LOAD: usize = 12;
@@ -36,7 +36,12 @@ impl Entry {
         Entry { hash, children: 0, block }
     }
 
-    fn is_of_name_of(&self, other: &Entry) -> bool {
+    /// Where the name falls.
+    pub(super) fn place(&self) -> Place {
+        Place::of_hash(self.hash)
+    }
+
+    pub(super) fn is_of_name_of(&self, other: &Entry) -> bool {
         self.hash == other.hash && self.block.owner() == other.block.owner()
     }
 
@@ -199,6 +204,17 @@ impl Table {
             let come = theirs().filter(move |their| !ours().any(|our| our.is_of_name_of(their)));
             met.chain(come.map(|their| (None, Some(their))))
         })
+    }
+
+    /// The shards that are not the very same in both, in pairs; `None` if the tables do not have as many.
+    pub(super) fn unlike_shards<'t>(
+        &'t self,
+        other: &'t Table,
+    ) -> Option<impl Iterator<Item = (&'t [Entry], &'t [Entry])>> {
+        let groups = self.groups.iter().zip(&other.groups).filter(|(ours, theirs)| !Arc::ptr_eq(ours, theirs));
+        let shards = groups.flat_map(|(ours, theirs)| ours.iter().zip(theirs.iter()));
+        let entries = shards.map(|(ours, theirs)| (&ours.slice, &theirs.slice));
+        (self.mask == other.mask).then(|| entries.filter(|(ours, theirs)| ours.as_ptr() != theirs.as_ptr()))
     }
 
     fn has_same_shard(&self, other: &Table, index: u32) -> bool {

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::labels::{Labels, label_at};
-use super::{Name, NameHash, Zone};
+use super::{Name, NameHash, Place, Zone};
 
 /// An immutable set of zones. The replica publishes one after every change; servers swap it in whole.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,16 @@ impl ZoneSet {
     /// Every zone in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.iter()
+    }
+
+    /// Calls `changed` for each place in which a newer set differs. False if places do not tell it all: zones have come or
+    /// gone, or too much has changed.
+    pub fn changes_to(&self, newer: &ZoneSet, mut changed: impl FnMut(Place)) -> bool {
+        // A set that was copied and changed has its zones in the same order.
+        let same_origin = |(old, new): (&Arc<Zone>, &Arc<Zone>)| old.origin() == new.origin();
+        let mut differing = self.iter().zip(newer.iter()).filter(|(old, new)| !Arc::ptr_eq(old, new));
+        self.len() == newer.len()
+            && differing.all(|(old, new)| same_origin((old, new)) && old.changes_to(new, &mut changed))
     }
 
     /// How many zones.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use grapevine::admin::{
     Admin, CommandRequest, ControlSocket, FilesHandle, Held, HeldDiagnostic, HistoryRequest, Process, QuestionRequest,
     serve,
@@ -12,6 +11,7 @@ use grapevine::admin::{
 use grapevine::decision::{Decision, DecisionRequest};
 use grapevine::metrics::Metrics;
 use grapevine::node::{self, Applied, CommandError, MemberState, MemberView, View, ZoneView};
+use grapevine::published::Published;
 use grapevine::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneSet};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -140,7 +140,7 @@ pub(crate) fn admin(zones: Vec<ZoneView>) -> (Admin, Ends) {
         backups,
         view: view_out,
         views,
-        zones: Arc::new(ArcSwap::from_pointee(zone_set())),
+        zones: Arc::new(Published::from(zone_set())),
         commands: commands_in,
         questions: questions_in,
         history: history_in,

@@ -24,10 +24,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use grapevine::answer::{Context, Outcome, Server, Transport, answer};
 use grapevine::master::ZoneFile;
 use grapevine::metrics::Metrics;
+use grapevine::published::Published;
 use grapevine::serve::{Listener, ServeConfig, Servers};
 use grapevine::zone::{Name, RecordType, Zone, ZoneSet};
 use tokio::runtime::Runtime;
@@ -259,7 +259,7 @@ impl Ours {
     fn start(zones: ZoneSet) -> Ours {
         let listener = Listener { address: "127.0.0.1:0".parse().expect("an address"), shared: false };
         let config = ServeConfig { listeners: vec![listener], udp_workers: 1, ..ServeConfig::default() };
-        let zones = Arc::new(ArcSwap::from_pointee(zones));
+        let zones = Arc::new(Published::from(zones));
         let servers = Servers::bind(config, zones, Arc::new(server()), Arc::new(Metrics::default()));
         let servers = servers.expect("a port is free");
         let (address, stop) = (servers.addresses()[0], CancellationToken::new());

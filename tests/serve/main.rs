@@ -12,9 +12,9 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use grapevine::answer::{Context, Outcome, Server, Transport, answer};
 use grapevine::metrics::Metrics;
+use grapevine::published::Published;
 use grapevine::serve::{BindError, EncryptedConfig, Listener, ServeConfig, ServeError, Servers, TcpLimits};
 use grapevine::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneSet};
 use tokio::runtime::Runtime;
@@ -126,7 +126,7 @@ fn a_new_snapshot_is_answered_from_at_once() {
     assert_eq!(dig(at, &["+short", "new.example.", "A"]), "");
     let mut content = server.zones.load().get(&name("example.")).unwrap().to_content();
     content.add(record("new.example.", RecordType::A, &[192, 0, 2, 9]));
-    server.zones.store(Arc::new(ZoneSet::new([Arc::new(Zone::from_content(&content))])));
+    server.zones.publish(Arc::new(ZoneSet::new([Arc::new(Zone::from_content(&content))])));
     assert_eq!(dig(at, &["+short", "new.example.", "A"]), "192.0.2.9\n");
 }
 
@@ -160,7 +160,7 @@ fn what_is_asked_again_is_answered_as_the_first_time_until_the_zones_change() {
     for last in 1..20 {
         let mut content = zone("example.");
         content.add(record("new.example.", RecordType::A, &[192, 0, 2, last]));
-        server.zones.store(Arc::new(ZoneSet::new([Arc::new(Zone::from_content(&content))])));
+        server.zones.publish(Arc::new(ZoneSet::new([Arc::new(Zone::from_content(&content))])));
         ask_all(u16::from(last) + 4);
     }
 }
@@ -371,7 +371,7 @@ struct Running {
     tls: Vec<SocketAddr>,
     quic: Vec<SocketAddr>,
     metrics: Arc<Metrics>,
-    zones: Arc<ArcSwap<ZoneSet>>,
+    zones: Arc<Published>,
     stop: CancellationToken,
     task: Option<JoinHandle<Result<(), ServeError>>>,
     runtime: Runtime,
@@ -409,14 +409,14 @@ impl Drop for Running {
     }
 }
 
-type Bound = (Servers, Arc<ArcSwap<ZoneSet>>, Arc<Metrics>);
+type Bound = (Servers, Arc<Published>, Arc<Metrics>);
 
 fn bind(config: ServeConfig) -> Result<Bound, BindError> {
     bind_with_nsid(config, "ns-one")
 }
 
 fn bind_with_nsid(config: ServeConfig, nsid: &str) -> Result<Bound, BindError> {
-    let zones = Arc::new(ArcSwap::from_pointee(zones()));
+    let zones = Arc::new(Published::from(zones()));
     let server = Server { nsid: nsid.into(), version: "test".into(), ..Server::default() };
     let metrics = Arc::new(Metrics::default());
     let servers = Servers::bind(config, Arc::clone(&zones), Arc::new(server), Arc::clone(&metrics))?;

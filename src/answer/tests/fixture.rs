@@ -110,7 +110,7 @@ pub(super) fn server() -> Server {
 }
 
 /// A query in the making.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) flags: u16,
     pub(super) name: Vec<u8>,

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
@@ -19,6 +18,7 @@ use crate::membership::{Clock, Identity, Membership, Output, Settings, Timer};
 use crate::node::{
     Applied, Command, CommandError, EditOrigin, Effect, Event, MemberView, Now, PersistId, RequestId, Source, View,
 };
+use crate::published::Published;
 use crate::replica::{Facts, Write, WriteSet};
 use crate::zone::{Name, ZoneSet};
 
@@ -66,7 +66,7 @@ impl<F: FnMut(&Event) -> Vec<Effect> + Send> Core for Scripted<F> {
 struct Running {
     addr: SocketAddr,
     ports: Ports,
-    zones: Arc<ArcSwap<ZoneSet>>,
+    zones: Arc<Published>,
     events: Arc<Mutex<Vec<Event>>>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), DriverError>>,
@@ -84,7 +84,7 @@ impl Running {
         let events = Arc::new(Mutex::new(Vec::new()));
         let endpoint = Endpoint::bind(any_port(), secrets("home", &[1]), Arc::default()).await.unwrap();
         let (addr, shutdown) = (endpoint.local_addr(), CancellationToken::new());
-        let zones = Arc::new(ArcSwap::default());
+        let zones = Arc::new(Published::default());
         let options = Options {
             clock: SystemClock::start(),
             seeds: Vec::new(),
@@ -174,7 +174,7 @@ async fn published_zones_are_swapped_in_and_announced() {
     running.ports.files.send(Vec::new()).await.unwrap();
     timeout(DEADLINE, running.ports.published.changed()).await.unwrap().unwrap();
     assert!(Arc::ptr_eq(&running.ports.published.borrow(), &zones));
-    assert!(Arc::ptr_eq(&running.zones.load_full(), &zones));
+    assert!(Arc::ptr_eq(running.zones.load().zones(), &zones));
 }
 
 #[tokio::test]
