@@ -205,7 +205,8 @@ fn killing_a_node_loses_only_the_service_addresss_queries_in_flight() {
             let mut answered = 0;
             while !over.load(Ordering::Relaxed) {
                 let answer = dig(service, &["+short", "+time=1", "+tries=4", "www.example.test.", "A"]);
-                assert_eq!(answer, "192.0.2.80\n");
+                // Above it dig tells of a first try that died with the node.
+                assert_eq!(answer.lines().last(), Some("192.0.2.80"), "{answer}");
                 answered += 1;
             }
             answered
