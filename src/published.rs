@@ -39,6 +39,8 @@ impl Deref for Snapshot {
 #[derive(Debug)]
 pub struct Published {
     newest: ArcSwap<Snapshot>,
+    /// The newest snapshot's number, from a moment before it is there.
+    generation: AtomicU64,
     /// In which generation each place last changed.
     changed: Box<[AtomicU64; PLACES]>,
     /// In which generation something changed that stands behind every response.
@@ -49,8 +51,8 @@ pub struct Published {
 impl Default for Published {
     fn default() -> Published {
         let changed = Box::new([const { AtomicU64::new(0) }; PLACES]);
-        let everything = AtomicU64::new(0);
-        Published { newest: ArcSwap::default(), changed, everything, publishing: Mutex::default() }
+        let [generation, everything] = [const { AtomicU64::new(0) }; 2];
+        Published { newest: ArcSwap::default(), generation, changed, everything, publishing: Mutex::default() }
     }
 }
 
@@ -68,7 +70,15 @@ impl Published {
         self.newest.load()
     }
 
-    /// Puts these zones in place of those before. What has changed is noted first: whoever sees the snapshot sees that too.
+    /// The number of the newest snapshot, or of the one that is about to be: cheaper than the snapshot. Whoever has it knows by
+    /// [`Published::is_unchanged`] what has changed up to that one.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Puts these zones in place of those before. What has changed is noted first: whoever sees the snapshot, or its number, sees
+    /// that too.
     pub fn publish(&self, zones: Arc<ZoneSet>) {
         let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.newest.load();
@@ -77,15 +87,37 @@ impl Published {
         if !before.zones.changes_to(&zones, note) {
             self.everything.store(generation, Ordering::Relaxed);
         }
+        self.generation.store(generation, Ordering::Release);
         self.newest.store(Arc::new(Snapshot { zones, generation }));
     }
 
     /// Whether a response with this basis, made from the snapshot of generation `since`, is what any snapshot gives that has
-    /// been loaded before this is asked.
+    /// been loaded, or whose number has been seen, before this is asked.
     #[inline]
     pub fn is_unchanged(&self, basis: &Basis, since: u64) -> bool {
         let by_then = |generation: &AtomicU64| generation.load(Ordering::Relaxed) <= since;
         let places = basis.places().filter(|_| by_then(&self.everything));
         places.is_some_and(|places| places.iter().all(|place| by_then(&self.changed[place.index()])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_sees_a_snapshot_sees_its_number() {
+        let published = Published::default();
+        const COUNT: u64 = 20_000;
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..COUNT).for_each(|_| published.publish(Arc::default())));
+            let mut newest = 0;
+            while newest < COUNT {
+                let before = published.generation();
+                newest = published.load().generation();
+                assert!(before <= newest + 1, "{before} is the number of the next one at most, not {newest}'s");
+                assert!(newest <= published.generation());
+            }
+        });
     }
 }

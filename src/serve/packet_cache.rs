@@ -36,7 +36,7 @@ const LONGEST_REST: u32 = 128;
 /// The responses of one thread.
 pub(super) struct PacketCache {
     zones: Arc<Published>,
-    /// That of the snapshot that is answered from.
+    /// That of the newest snapshot.
     generation: u64,
     /// None before the first is kept.
     entries: Vec<[Entry; WAYS]>,
@@ -80,6 +80,13 @@ pub(super) struct Place {
     hash: u64,
 }
 
+/// What a response was made from.
+pub(super) struct Made {
+    /// The snapshot's.
+    pub(super) generation: u64,
+    pub(super) basis: Basis,
+}
+
 /// What a look came to.
 pub(super) enum Look {
     /// The response is written.
@@ -95,7 +102,7 @@ impl PacketCache {
         PacketCache { zones, generation: 0, entries: Vec::new(), worth: Worth::new() }
     }
 
-    /// From now on responses are made from the snapshot of this generation.
+    /// From now on responses are to be those of the snapshot of this generation, or of a later one.
     pub(super) fn follow(&mut self, generation: u64) {
         self.generation = generation;
     }
@@ -118,7 +125,7 @@ impl PacketCache {
         match found.filter(|entry| is_right(entry, self.generation, &self.zones)) {
             Some(entry) => {
                 self.worth.found();
-                if entry.generation != self.generation {
+                if entry.generation < self.generation {
                     entry.generation = self.generation;
                 }
                 // What is not written stays clean in the processor's cache.
@@ -135,7 +142,7 @@ impl PacketCache {
     }
 
     /// Keeps a response, if another client would get the same. Truncated ones are left to be made and counted.
-    pub(super) fn keep(&mut self, place: Place, query: &[u8], may_transfer: bool, response: &[u8], basis: Basis) {
+    pub(super) fn keep(&mut self, place: Place, query: &[u8], may_transfer: bool, response: &[u8], made: Made) {
         let (Some(asked), Some(said)) = (query.get(ID..), response.get(ID..)) else { return };
         if asked.len() + said.len() > ROOM || is_truncated(response) || !is_repeatable(query) {
             return;
@@ -152,7 +159,7 @@ impl PacketCache {
             return set.iter_mut().for_each(|entry| entry.is_used = false);
         };
         (entry.tag, entry.may_transfer, entry.is_used) = (tag, may_transfer, false);
-        (entry.generation, entry.basis) = (self.generation, basis);
+        (entry.generation, entry.basis) = (made.generation, made.basis);
         (entry.query_len, entry.response_len) = (asked.len() as u8, said.len() as u8);
         entry.bytes[..asked.len()].copy_from_slice(asked);
         entry.bytes[asked.len()..asked.len() + said.len()].copy_from_slice(said);
@@ -170,7 +177,7 @@ impl Entry {
     }
 }
 
-/// Whether a response is the one that the snapshot of this generation gives.
+/// Whether a response is the one that the snapshot of this generation gives, or a later one.
 #[inline]
 fn is_right(entry: &Entry, generation: u64, zones: &Published) -> bool {
     entry.generation == generation || zones.is_unchanged(&entry.basis, entry.generation)
@@ -246,7 +253,7 @@ mod tests {
         let zones = Arc::new(Published::default());
         zones.publish(Arc::default());
         let mut cache = PacketCache::new(Arc::clone(&zones));
-        cache.follow(zones.load().generation());
+        cache.follow(zones.generation());
         cache
     }
 
@@ -276,7 +283,8 @@ mod tests {
                 Some(String::from_utf8_lossy(&found[ID + 1..]).into_owned())
             }
             Look::Missing(place) => {
-                cache.keep(place, query, may_transfer, response, Basis::NOTHING);
+                let made = Made { generation: cache.generation, basis: Basis::NOTHING };
+                cache.keep(place, query, may_transfer, response, made);
                 None
             }
             Look::Rests => None,
@@ -306,14 +314,15 @@ mod tests {
             let rrset = RrsetBuf::new(RecordType::A, 60, [&Rdata::new([192, 0, 2, last].as_slice())]);
             zone.set(&owner.parse().expect("a name"), vec![rrset]);
             published.publish(Arc::new(ZoneSet::new([Arc::new(zone.clone())])));
-            cache.follow(published.load().generation());
+            cache.follow(published.generation());
         };
         let keep = |cache: &mut PacketCache, number: u32| {
             let (mut basis, asked) = (Basis::NOTHING, query(0, number, None));
             let owner: Name = format!("host{number}.example.").parse().expect("a name");
             basis.note(crate::zone::Place::of_name(NameHash::of(owner.as_wire())));
             let Look::Missing(place) = cache.look(&asked, false, &mut Vec::new()) else { panic!("it is there") };
-            cache.keep(place, &asked, false, &said("kept"), basis);
+            let made = Made { generation: cache.generation, basis };
+            cache.keep(place, &asked, false, &said("kept"), made);
         };
         edit(&mut cache, "host0.example.", 1);
         keep(&mut cache, 0);
@@ -332,7 +341,7 @@ mod tests {
             keep(&mut cache, 0);
         }
         published.publish(Arc::default());
-        cache.follow(published.load().generation());
+        cache.follow(published.generation());
         assert!(!is_found(&mut cache, 0) && !is_found(&mut cache, 1), "the zone is gone");
     }
 
@@ -397,7 +406,8 @@ mod tests {
                 match cache.look(&asked, false, &mut Vec::new()) {
                     Look::Found => true,
                     Look::Missing(place) => {
-                        cache.keep(place, &asked, false, &said("response"), Basis::NOTHING);
+                        let made = Made { generation: cache.generation, basis: Basis::NOTHING };
+                        cache.keep(place, &asked, false, &said("response"), made);
                         true
                     }
                     Look::Rests => false,

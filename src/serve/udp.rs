@@ -2,13 +2,15 @@
 //!
 //! One thread and one SO_REUSEPORT socket per core and address. A thread blocks in recvmmsg until one query is there and
 //! takes what else has arrived with it, so batches form by themselves under load and an idle server answers at once.
-//! Nothing is allocated and no lock is taken per query; the snapshot is loaded and counters are added once per batch.
+//! Nothing is allocated and no lock is taken per query; the snapshot is loaded once per batch, if what was kept of earlier
+//! responses does not do, and counters are added once.
 //!
 //! Batch size: what a datagram costs in system calls falls until eight or so are taken at once and stays there up to 128
 //! (`scripts/bench calls`; `docs/performance.md` has the figures). 32 leaves room for a burst and keeps the buffers small. A
 //! lone datagram costs a sixth less in calls that neither look for a second nor take an array, so after one that came
 //! alone the next few are received one by one. A blocking receive is the cheapest way to wait: poll or epoll before it
-//! is a call more for each wake-up. Under load a worker pauses between batches ([`super::moderation`]), when idle never.
+//! is a call more for each wake-up. Under load, where it saves anything, a worker pauses between batches
+//! ([`super::moderation`]), when idle never.
 //!
 //! Shutting a socket down for reading wakes its thread, which then answers what the kernel has queued and closes. The
 //! kernel goes on to assign queries to a socket until it is closed; those that come between the last look and the close,
@@ -21,14 +23,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use socket2::Socket;
 use tokio::sync::mpsc;
 
 use super::ServeError;
 use super::moderation::Moderation;
-use super::packet_cache::{Look, PacketCache};
+use super::packet_cache::{Look, Made, PacketCache};
 use super::precedence::Precedence;
 use super::responder::{Client, Moment, Responder};
 use super::sys::{self, BATCH, Batch, Datagram, Wait};
@@ -140,7 +143,7 @@ impl Worker {
             if received > 0 {
                 self.reply(&mut batch, cache.as_mut());
                 burden.note(received);
-                if let Some(pause) = moderation.pause_after(received, Instant::now()) {
+                if let Some(pause) = moderation.pause_after(received, Instant::now, thread_cpu_time) {
                     std::thread::sleep(pause);
                 }
             }
@@ -155,9 +158,10 @@ impl Worker {
     }
 
     fn reply(&self, batch: &mut Batch, mut cache: Option<&mut PacketCache>) {
-        let now = self.responder.now();
+        // What was kept needs none.
+        let mut now = None;
         if let Some(cache) = &mut cache {
-            cache.follow(now.generation());
+            cache.follow(self.responder.zones.generation());
         }
         let limiter = self.responder.rate_limiter.as_ref().map(|limiter| (limiter, limiter.now_us()));
         let mut tally = Tally::default();
@@ -170,7 +174,7 @@ impl Worker {
             let may_transfer = self.responder.may_transfer(address);
             let limited = limiter.and_then(|(limiter, now_us)| limiter.charge(address, now_us));
             let client = Client { may_transfer, limited, ..Client::new(Transport::Udp, address) };
-            match self.respond(&now, &mut cache, datagram.bytes, client, response) {
+            match self.respond(&mut now, &mut cache, datagram.bytes, client, response) {
                 Outcome::Respond => {
                     let truncated = is_truncated(response);
                     tally.slipped += u64::from(truncated && limited == Some(Limited::Slip));
@@ -191,13 +195,14 @@ impl Worker {
     /// Answers one query as it was answered before, or else anew.
     fn respond(
         &self,
-        now: &Moment,
+        now: &mut Option<Moment>,
         cache: &mut Option<&mut PacketCache>,
         query: &[u8],
         client: Client,
         response: &mut Vec<u8>,
     ) -> Outcome {
         let Some(cache) = cache.as_mut().filter(|_| client.limited.is_none()) else {
+            let now = now.get_or_insert_with(|| self.responder.now());
             return self.responder.respond(now, query, client, response);
         };
         let place = match cache.look(query, client.may_transfer, response) {
@@ -205,9 +210,10 @@ impl Worker {
             Look::Missing(place) => Some(place),
             Look::Rests => None,
         };
+        let now = now.get_or_insert_with(|| self.responder.now());
         let (outcome, basis) = self.responder.respond_on_basis(now, query, client, response);
         if let (Outcome::Respond, Some(place)) = (&outcome, place) {
-            cache.keep(place, query, client.may_transfer, response, basis);
+            cache.keep(place, query, client.may_transfer, response, Made { generation: now.generation(), basis });
         }
         outcome
     }
@@ -228,6 +234,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// The CPU time that the calling thread has taken.
+fn thread_cpu_time() -> Duration {
+    // It is as old as the thread, and so not below zero.
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// Whether a response could do good: not to port 0, not to everyone, and not to the very socket that was asked, which
