@@ -292,6 +292,8 @@ impl Replica {
             None => {
                 changed.revived = self.was_deleted(incarnation);
                 let mut zone = ZoneReplica::new(state.clone(), false);
+                // A failing disk may have kept an edit that was never acknowledged, and not the state it was made on.
+                changed.writes.push(Write::Forget { incarnation });
                 changed.writes.push(zone.checkpoint_as(chunks, in_flight));
                 self.zones.insert(incarnation, zone);
             }

@@ -287,6 +287,11 @@ mod tests {
         });
         let (incarnation, position, chunks) = kept.expect("a checkpoint");
         assert!(chunks.iter().eq(came) && chunks.count() == 2);
+        let forgets = |write: &Write| matches!(write, Write::Forget { incarnation: gone } if *gone == incarnation);
+        assert!(
+            writes.iter().position(forgets) < writes.iter().position(|write| matches!(write, Write::Checkpoint { .. }))
+        );
+        assert!(writes.iter().any(forgets), "what a failing disk kept of it without a state is not to come back");
         let checkpoint = Some((position, chunks.iter().map(Arc::from).collect()));
         let zones = vec![SavedZone { incarnation, checkpoint, journal: Vec::new() }];
         let (again, alarms) = Replica::load(Saved { zones, ..Saved::default() });

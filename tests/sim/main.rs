@@ -51,6 +51,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (10504, "what had failed to be written was served when writes that were asked for later were kept"),
     (22007, "while a life that is listed had not arrived, another was served that was below a deleted one"),
     (23241, "a node that got a whole state and crashed forgot that it had served it under its serial"),
+    (
+        49086,
+        "an edit that a failing disk kept without its zone's state was in a node that restarted and in no running one",
+    ),
 ];
 
 fn number(variable: &str) -> Option<u64> {
