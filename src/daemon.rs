@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow};
 use rand::TryRng;
 use rand::rngs::SysRng;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -39,6 +40,9 @@ const CAUSE_TIME: Duration = Duration::from_secs(1);
 /// restarted node then does not answer from the past. Without members it serves all the same.
 const CATCH_UP_TIME: Duration = Duration::from_secs(3);
 
+/// File descriptors beside those of clients: sockets, files, other nodes, the control socket.
+const OWN_FILES: u64 = 512;
+
 /// How many bytes of a backup go out at once.
 const BACKUP_PIECE: usize = 256 << 10;
 
@@ -46,6 +50,7 @@ const BACKUP_PIECE: usize = 256 << 10;
 pub fn run(config: Config) -> anyhow::Result<()> {
     serve::give_back_memory_at_once();
     start_logging(&config.log)?;
+    allow_files(config.dns.tcp.max_connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("grapevine")
@@ -55,6 +60,27 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     // Whatever still runs after its time has had its warning.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+/// Has the system allow as many open files as so many connections take, and tells if it does not.
+fn allow_files(connections: usize) {
+    let wanted = connections as u64 + OWN_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    // None is no limit.
+    let allowed = limit.maximum.unwrap_or(u64::MAX);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit { current: Some(wanted.min(allowed)), ..limit };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit on open files stays");
+        }
+    }
+    if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "too few open files are allowed for dns.tcp.max-connections: raise the limit (ulimit -Hn, LimitNOFILE=), or lower that"
+        );
+    }
 }
 
 fn start_logging(config: &LogConfig) -> anyhow::Result<()> {

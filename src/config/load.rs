@@ -219,9 +219,8 @@ fn read_dns(layers: &mut Layers<'_>, flags: &Overrides) -> DnsConfig {
         strict_cookies: layers.one(DNS_STRICT_COOKIES, None, false),
         workers: layers.one(DNS_WORKERS, flags.workers.as_deref(), Number::<1, 1024>(cores.min(1024))).0 as usize,
         tcp: TcpConfig {
-            // Half of the 1,024 file descriptors that a process has by default.
-            max_connections: layers.one(TCP_MAX_CONNECTIONS, None, Number::<1, 1_000_000>(512)).0 as usize,
-            max_connections_per_client: layers.one(TCP_MAX_PER_CLIENT, None, Number::<1, 1_000_000>(64)).0 as usize,
+            max_connections: layers.one(TCP_MAX_CONNECTIONS, None, Number::<1, 1_000_000>(1024)).0 as usize,
+            max_connections_per_client: layers.one(TCP_MAX_PER_CLIENT, None, Number::<1, 1_000_000>(256)).0 as usize,
             idle_timeout: layers.one(TCP_IDLE_TIMEOUT, None, Duration::from_secs(10)),
             write_timeout: layers.one(TCP_WRITE_TIMEOUT, None, Duration::from_secs(10)),
         },

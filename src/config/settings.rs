@@ -37,7 +37,7 @@ settings! {
     DNS_ROTATE "dns.rotate": "Begin an RRset with another of its records from query to query, for clients that take the first.";
     DNS_STRICT_COOKIES "dns.strict-cookies": "Over UDP, answer clients that use DNS cookies only once they return a good one (BADCOOKIE).";
     DNS_WORKERS "dns.workers" "--workers": "Threads that answer UDP on each address; by default one for each core.";
-    TCP_MAX_CONNECTIONS "dns.tcp.max-connections": "TCP and TLS connections at once. Each takes a file descriptor.";
+    TCP_MAX_CONNECTIONS "dns.tcp.max-connections": "TCP and TLS connections at once. At the limit the one that has been idle longest makes room.";
     TCP_MAX_PER_CLIENT "dns.tcp.max-connections-per-client": "Of these, from one client: an IPv4 address or an IPv6 /64.";
     TCP_IDLE_TIMEOUT "dns.tcp.idle-timeout": "How long a connection may go without a query before it is closed.";
     TCP_WRITE_TIMEOUT "dns.tcp.write-timeout": "How long a client may take to read a part of a response.";

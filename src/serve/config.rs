@@ -38,7 +38,8 @@ pub struct Listener {
     pub shared: bool,
 }
 
-/// What TCP and TLS clients may take together. Every limit trades memory and file descriptors against clients turned away.
+/// What TCP and TLS clients may take together. Every limit trades memory and file descriptors against clients turned away; at
+/// a limit on connections the one that has waited longest for a query makes room.
 #[derive(Clone, Debug)]
 pub struct TcpLimits {
     /// Connections at once over all listeners.
@@ -88,9 +89,8 @@ impl Default for ServeConfig {
 impl Default for TcpLimits {
     fn default() -> TcpLimits {
         TcpLimits {
-            // Half of the 1,024 file descriptors that a process has by default.
-            max_connections: 512,
-            max_connections_per_client: 64,
+            max_connections: 1024,
+            max_connections_per_client: 256,
             idle_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             max_query_bytes: 16 * 1024,

@@ -16,9 +16,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::admission::Admission;
+use super::admission::{Admission, Admitted};
 use super::frames::{self, Frames, TooLong};
 use super::responder::{Client, Panicked, Responder};
 use super::stream::Stream;
@@ -92,11 +91,11 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Serves until the client is done, or has had what it asked for before `stop`.
-    pub(super) async fn serve(mut self, stop: CancellationToken) -> Result<(), End> {
+    /// Serves until the client is done, or has had what it asked for before the connection was to end.
+    pub(super) async fn serve(mut self, admitted: &Admitted) -> Result<(), End> {
         // Without it a response waits for the acknowledgement of the one before.
         self.stream.socket().set_nodelay(true)?;
-        let result = self.converse(&stop).await;
+        let result = self.converse(admitted).await;
         match &result {
             Ok(()) => self.say_goodbye().await,
             Err(End::Idle) => {
@@ -119,19 +118,21 @@ impl<S: Stream> Connection<S> {
         let _ = tokio::time::timeout(self.admission.limits.write_timeout, self.stream.shutdown()).await;
     }
 
-    async fn converse(&mut self, stop: &CancellationToken) -> Result<(), End> {
+    async fn converse(&mut self, admitted: &Admitted) -> Result<(), End> {
         let idle_timeout = self.admission.limits.idle_timeout;
-        let mut stopped = pin!(stop.cancelled());
+        let mut stopped = pin!(admitted.stop().cancelled());
         // One timer for the whole connection, moved on only when it fires: most connections never see that.
         let mut deadline = Instant::now() + idle_timeout;
         let mut idle = pin!(tokio::time::sleep_until(deadline));
         loop {
             if let Some(query) = self.answer_received()? {
+                admitted.is_busy();
                 self.begin_transfer(query).await?;
                 continue;
             }
             self.continue_transfer()?;
             if !self.output.is_empty() {
+                admitted.is_busy();
                 self.write().await?;
                 deadline = Instant::now() + idle_timeout;
                 continue;
@@ -142,11 +143,12 @@ impl<S: Stream> Connection<S> {
             if self.input_ended {
                 return Ok(());
             }
-            if stop.is_cancelled() {
+            if admitted.stop().is_cancelled() {
                 // Whoever is in the middle of sending a query has not been promised anything.
                 return if self.take_arrived()? { continue } else { Ok(()) };
             }
             // The deadline is for a whole query, not for its next byte, so that nobody can stay by dripping.
+            admitted.waits_since(deadline - idle_timeout);
             tokio::select! {
                 biased;
                 read = self.stream.read(self.input.room()) => self.note_read(read?),

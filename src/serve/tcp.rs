@@ -72,19 +72,20 @@ impl TcpServer {
     }
 
     fn admit(&self, connections: &mut JoinSet<()>, stream: TcpStream, client: SocketAddr, stop: &CancellationToken) {
-        let Some(admitted) = self.admission.admit(client.ip()) else {
+        let admitted = self.admission.admit(client.ip(), stop);
+        if admitted.as_ref().is_none_or(|admitted| admitted.takes_place) {
             self.responder.metrics.tcp_limited.inc();
-            return;
-        };
+        }
+        let Some(admitted) = admitted else { return };
         let (responder, admission) = (Arc::clone(&self.responder), Arc::clone(&self.admission));
-        let (tls, stop) = (self.tls.clone(), stop.clone());
+        let tls = self.tls.clone();
         connections.spawn(async move {
-            let _admitted = admitted;
             let ended = match tls {
-                None => Connection::new(stream, client.ip(), responder, admission).serve(stop).await,
+                None => Connection::new(stream, client.ip(), responder, admission).serve(&admitted).await,
                 Some(tls) => {
-                    let Some(stream) = greet(&tls, stream, &responder, &admission, &stop).await else { return };
-                    Connection::new(stream, client.ip(), responder, admission).serve(stop).await
+                    let greeted = greet(&tls, stream, &responder, &admission, admitted.stop()).await;
+                    let Some(stream) = greeted else { return };
+                    Connection::new(stream, client.ip(), responder, admission).serve(&admitted).await
                 }
             };
             if let Err(end) = ended {
@@ -95,7 +96,7 @@ impl TcpServer {
 }
 
 /// The TLS handshake, within the time that a connection may go without a query; `None` if it fails, which is counted,
-/// or if the server stops, for a client that has asked nothing yet has been promised nothing.
+/// or if the connection is to end, for a client that has asked nothing yet has been promised nothing.
 async fn greet(
     tls: &TlsAcceptor,
     stream: TcpStream,

@@ -1,12 +1,14 @@
 //! What clients and operators ask for beyond plain answers: cookies, keepalive, rate limiting.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 
 use hickory_server::proto::rr::RecordType;
 
 use super::client::{ask, dig};
 use super::cluster::Cluster;
-use super::harness::{ORIGIN, Scene, ZONE, text, until};
+use super::harness::{ORIGIN, PROGRAM, Scene, ZONE, text, until};
 
 /// The cookie that `dig` prints: the client's half and the server's.
 fn cookie(output: &str) -> Option<&str> {
@@ -52,4 +54,38 @@ fn a_flood_is_limited_and_told_to_come_by_tcp() {
     assert!(node.metric("responses_slipped") >= truncated);
     let over_tcp = dig(node.dns, &["+tcp", "+short", "www.example.test", "A"]);
     assert!(over_tcp.contains("192."), "TCP is not limited: {over_tcp}");
+}
+
+#[test]
+fn hundreds_of_idle_connections_keep_no_client_out_whatever_the_shell_s_limit_on_files() {
+    let scene = Scene::new();
+    let mut node = scene.node("node");
+    let script = "ulimit -Sn 128; exec \"$0\" \"$@\"";
+    node.wrapper = ["sh", "-c", script, PROGRAM].map(str::to_owned).to_vec();
+    node.save(ORIGIN, ZONE);
+    node.start();
+    let answers =
+        |node: &super::harness::Node| dig(node.dns, &["+tcp", "+short", "www.example.test", "A"]).contains("192.");
+    until("the zone to be served", || answers(&node));
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        let mut stream = TcpStream::connect(node.dns).expect("it listens");
+        // It may have had to make room already.
+        let _ = stream.write_all(&[0]);
+        idle.push(stream);
+    }
+    assert!(answers(&node), "others were in the way");
+    assert!(node.metric("tcp_limited") >= 140);
+    assert!(!node.log().contains("too few open files"), "the limit can be raised:\n{}", node.log());
+}
+
+#[test]
+fn a_limit_on_files_that_is_too_low_for_all_clients_is_told() {
+    let scene = Scene::new();
+    let mut node = scene.node("node");
+    node.wrapper = ["sh", "-c", "ulimit -n 128; exec \"$0\" \"$@\"", PROGRAM].map(str::to_owned).to_vec();
+    node.save(ORIGIN, ZONE);
+    node.start();
+    until("it to be told", || node.log().contains("dns.tcp.max-connections"));
+    assert!(node.log().contains("ulimit") && node.log().contains("allowed=128"), "{}", node.log());
 }

@@ -257,13 +257,38 @@ fn one_client_cannot_take_more_connections_than_its_share() {
     let mut open: Vec<TcpStream> = (0..2).map(|_| tcp_client(server.address())).collect();
     open.iter_mut().for_each(|stream| assert_eq!(id_of(&ask_tcp(stream, &question)), 1));
     let mut third = tcp_client(server.address());
-    assert!(matches!(third.read(&mut [0; 1]), Ok(0) | Err(_)), "turned away");
+    assert_eq!(id_of(&ask_tcp(&mut third, &question)), 1);
+    assert_eq!(open[0].read(&mut [0; 1]).unwrap(), 0, "the one that has been idle longest ends in order");
+    assert_eq!(id_of(&ask_tcp(&mut open[1], &question)), 1);
     assert_eq!(server.metrics.tcp_limited.get(), 1);
-    open.pop();
+    // A transfer that nobody reads keeps its connection busy.
+    for stream in [&mut open[1], &mut third] {
+        (0..4).for_each(|id| stream.write_all(&framed(&query(id, "big.example.", RecordType::AXFR))).unwrap());
+        read_message(stream).expect("the transfers have begun");
+    }
+    let mut fourth = tcp_client(server.address());
+    assert!(matches!(fourth.read(&mut [0; 1]), Ok(0) | Err(_)), "turned away");
+    assert_eq!(server.metrics.tcp_limited.get(), 2);
+    drop(third);
     wait_for("the place to be free again", || {
         let mut stream = tcp_client(server.address());
         stream.write_all(&framed(&question)).is_ok() && read_message(&mut stream).is_some()
     });
+}
+
+#[test]
+fn connections_that_ask_nothing_or_drip_keep_nobody_out() {
+    let tcp = TcpLimits { max_connections: 40, max_connections_per_client: 20, ..TcpLimits::default() };
+    let server = Running::start(ServeConfig { tcp, ..local(false) });
+    let mut idle: Vec<TcpStream> = (0..100).map(|_| tcp_client(server.address())).collect();
+    for stream in &mut idle {
+        // Those that were told to end refuse.
+        let _ = stream.write_all(&[0]);
+    }
+    for transport in ["+tcp", "+notcp"] {
+        assert_eq!(dig(server.address(), &[transport, "+short", "www.example.", "A"]), "192.0.2.1\n");
+    }
+    assert!(server.metrics.tcp_limited.get() >= 80);
 }
 
 // -- addresses --
