@@ -187,6 +187,15 @@ impl ZoneFiles {
         offer
     }
 
+    /// The files that are due, those first that became so last: somebody has just saved them, and the others have waited
+    /// since the start.
+    pub(super) fn next_due(&self, now: Instant) -> Vec<Name> {
+        let mut due: Vec<(Instant, &Name)> =
+            self.due.iter().filter(|(_, at)| **at <= now).map(|(origin, at)| (*at, origin)).collect();
+        due.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        due.into_iter().map(|(_, origin)| origin.clone()).collect()
+    }
+
     /// Lists the directory and makes every file due, after `delay`, that is not certainly as it was.
     pub(super) fn rescan(&mut self, delay: Duration) {
         self.follow_link();

@@ -12,7 +12,7 @@ use super::held::Held;
 use super::watcher::{Hint, Watcher};
 use crate::decision::DecisionRequest;
 use crate::node::{Applied, Command, CommandError};
-use crate::zone::{Name, ZoneSet};
+use crate::zone::ZoneSet;
 
 /// Between looks at all files, for changes that the system gave no hint of, as on network file systems.
 const RESCAN: Duration = Duration::from_secs(3);
@@ -24,6 +24,10 @@ const REST: u32 = 50;
 /// Between looks at what is published, and at least so many times as long as a look took: while edits come in a stream
 /// nobody needs each of the versions in a file.
 const PUBLISHED_REST: Duration = Duration::from_millis(20);
+
+/// Of files that are due in thousands, as at a start, so much is done before the next look at what happened meanwhile:
+/// somebody may have saved another one.
+const SLICE: Duration = Duration::from_millis(200);
 
 /// Decisions that may wait.
 const DECISIONS: usize = 16;
@@ -75,6 +79,8 @@ struct Inputs {
     next_rescan: Instant,
     next_retry: Instant,
     next_published: Instant,
+    /// Whether there is more to write back at once.
+    is_behind: bool,
 }
 
 impl ZoneFiles {
@@ -95,7 +101,16 @@ impl ZoneFiles {
                 let now = Instant::now();
                 let (node, watcher) = (Node { commands }, Watcher::start());
                 let (next_rescan, next_retry, next_published) = (now, now, now);
-                let inputs = Inputs { node, zones, requests, watcher, next_rescan, next_retry, next_published };
+                let inputs = Inputs {
+                    node,
+                    zones,
+                    requests,
+                    watcher,
+                    next_rescan,
+                    next_retry,
+                    next_published,
+                    is_behind: false,
+                };
                 runtime.block_on(self.run(inputs, stop));
             });
             if let Err(error) = thread.await {
@@ -108,6 +123,8 @@ impl ZoneFiles {
     async fn run(mut self, mut inputs: Inputs, stop: CancellationToken) {
         let published = inputs.zones.borrow_and_update().clone();
         self.publish(published);
+        // From before the first look on: with thousands of files that look takes a while, and a save meanwhile goes first.
+        inputs.watcher.watch(self.directories());
         loop {
             let step = async {
                 self.work(&mut inputs).await?;
@@ -127,7 +144,8 @@ impl ZoneFiles {
         let rested = self.resting.values().min().copied();
         let looks = Instant::now() >= inputs.next_published;
         let published = (!looks).then_some(inputs.next_published);
-        let next = [due, retry, rested, published].into_iter().flatten().fold(inputs.next_rescan, Instant::min);
+        let behind = inputs.is_behind.then(Instant::now);
+        let next = [due, retry, rested, published, behind].into_iter().flatten().fold(inputs.next_rescan, Instant::min);
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
             hint = inputs.watcher.next() => self.take(hint),
@@ -173,16 +191,17 @@ impl ZoneFiles {
             inputs.next_retry = now + RETRY;
         }
         self.look_at_due(&inputs.node).await?;
-        self.write_back();
+        inputs.is_behind = self.write_back(SLICE);
         if inputs.watcher.watch(self.directories()) {
             self.rescan(QUIET);
         }
         Ok(())
     }
 
+    /// Looks at files that are due, for a while.
     async fn look_at_due(&mut self, node: &Node) -> Result<(), Stopped> {
-        let now = Instant::now();
-        let due: Vec<Name> = self.due.iter().filter(|(_, at)| **at <= now).map(|(origin, _)| origin.clone()).collect();
+        let began = Instant::now();
+        let due = self.next_due(began);
         for origins in due.chunks(ASK_AT_ONCE) {
             let mut asked: Vec<(Ask, _)> = Vec::new();
             for origin in origins {
@@ -195,6 +214,9 @@ impl ZoneFiles {
             for (ask, answer) in asked {
                 let answer = answer.await.map_err(|_| Stopped)?;
                 self.conclude(ask, answer);
+            }
+            if began.elapsed() >= SLICE {
+                break;
             }
         }
         Ok(())

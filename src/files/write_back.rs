@@ -64,14 +64,18 @@ impl ZoneFiles {
         self.seen = now;
     }
 
-    /// Writes every zone whose file may be out of date, once there is a directory to write to.
-    pub(super) fn write_back(&mut self) {
+    /// Writes zones whose files may be out of date, once there is a directory to write to, for so long. Whether there are
+    /// more to write at once.
+    pub(super) fn write_back(&mut self, slice: Duration) -> bool {
         if self.held.directory_is_lost() {
-            return;
+            return false;
         }
         let now = Instant::now();
         self.resting.retain(|_, until| now < *until);
-        for origin in std::mem::take(&mut self.outdated) {
+        let mut outdated = std::mem::take(&mut self.outdated).into_iter();
+        while now.elapsed() < slice
+            && let Some(origin) = outdated.next()
+        {
             if self.resting.contains_key(&origin) {
                 self.readings.remove(&origin);
                 self.outdated.insert(origin);
@@ -86,6 +90,9 @@ impl ZoneFiles {
             }
             self.resting.insert(origin, Instant::now() + rest_after(began.elapsed()));
         }
+        let before = self.outdated.len();
+        self.outdated.extend(outdated);
+        self.outdated.len() > before
     }
 
     fn write_one(&mut self, origin: &Name, zone: &Zone) {

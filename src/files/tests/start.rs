@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::bench::{Bench, EXAMPLE, name, parse};
 use crate::files::ZoneFiles;
@@ -261,4 +262,18 @@ async fn zones_that_are_not_replicated_yet_are_left_alone() {
     assert_eq!(bench.read("example.zone"), EXAMPLE);
     assert_eq!(bench.world().content("example."), None);
     assert_eq!(crate::files::file_name(&name("example.")), "example.zone");
+}
+
+#[test]
+fn what_was_saved_last_is_looked_at_first() {
+    let home = tempfile::tempdir().expect("a directory");
+    let [zones, data] = ["zones", "data"].map(|name| home.path().join(name));
+    fs::create_dir_all(&zones).expect("the directory is ours");
+    let (mut files, _) = ZoneFiles::open(&zones, &data, false, Arc::<Metrics>::default()).expect("usable directories");
+    let now = Instant::now();
+    let [at_start, saved, not_yet] = ["a.example.", "b.example.", "c.example."].map(name);
+    files.due.insert(saved.clone(), now - Duration::from_millis(1));
+    files.due.insert(at_start.clone(), now - Duration::from_secs(1));
+    files.due.insert(not_yet, now + Duration::from_secs(1));
+    assert_eq!(files.next_due(now), [saved, at_start]);
 }
