@@ -50,6 +50,13 @@ struct ActiveTransfer {
     _permit: OwnedSemaphorePermit,
 }
 
+/// Whether a client took all that was written at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Written {
+    AtOnce,
+    Slowly,
+}
+
 /// Why a connection ended before the client closed it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
@@ -132,9 +139,15 @@ impl<S: Stream> Connection<S> {
             }
             self.continue_transfer()?;
             if !self.output.is_empty() {
-                admitted.is_busy();
-                self.write().await?;
-                deadline = Instant::now() + idle_timeout;
+                // Who has its answers waits from then on, however late this task goes on.
+                let mut answered = Instant::now();
+                if self.transfers.is_empty() {
+                    admitted.waits_since(answered);
+                }
+                if self.write(admitted).await? == Written::Slowly {
+                    answered = Instant::now();
+                }
+                deadline = answered + idle_timeout;
                 continue;
             }
             if !self.transfers.is_empty() {
@@ -238,20 +251,28 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Writes all output. If more is to come, lets other tasks run and looks for queries that came meanwhile.
-    async fn write(&mut self) -> Result<(), End> {
+    async fn write(&mut self, admitted: &Admitted) -> Result<Written, End> {
         let write = async {
             self.stream.write_all(&self.output).await?;
             // TLS may hold back what it has encrypted.
             self.stream.flush().await
         };
-        let written = tokio::time::timeout(self.admission.limits.write_timeout, write);
-        written.await.map_err(|_| End::SlowReader)??;
+        let mut written = pin!(tokio::time::timeout(self.admission.limits.write_timeout, write));
+        let (written, how) = tokio::select! {
+            biased;
+            written = &mut written => (written, Written::AtOnce),
+            () = std::future::ready(()) => {
+                admitted.is_busy();
+                (written.await, Written::Slowly)
+            }
+        };
+        written.map_err(|_| End::SlowReader)??;
         self.output.clear();
         if !self.transfers.is_empty() {
             tokio::task::yield_now().await;
             self.take_arrived()?;
         }
-        Ok(())
+        Ok(how)
     }
 
     /// Takes what has arrived without waiting; returns whether there was anything.
