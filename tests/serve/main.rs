@@ -8,8 +8,8 @@ mod tls;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, LazyLock};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use grapevine::answer::{Context, Outcome, Server, Transport, answer};
@@ -356,7 +356,9 @@ fn what_was_queued_before_shutdown_is_answered() {
     }
     let stop = CancellationToken::new();
     stop.cancel();
+    let closing = nothing_starts();
     runtime.block_on(servers.run(stop)).unwrap();
+    drop(closing);
     for (id, client) in clients.iter().enumerate() {
         assert_eq!(id_of(&receive(client)), id as u16);
     }
@@ -420,6 +422,7 @@ impl Running {
     }
 
     fn stop(&mut self) -> Result<(), ServeError> {
+        let _closing = nothing_starts();
         self.stop.cancel();
         self.task.take().map_or(Ok(()), |task| self.runtime.block_on(task).unwrap())
     }
@@ -564,8 +567,23 @@ fn at(server: SocketAddr) -> [String; 3] {
     [format!("@{}", server.ip()), "-p".into(), server.port().to_string()]
 }
 
+/// Between its fork and its exec a program that is being started holds all sockets that this process has open, and what is sent to
+/// them then is lost. So none is started while a server closes its own.
+static STARTING: RwLock<()> = RwLock::new(());
+
+fn nothing_starts() -> RwLockWriteGuard<'static, ()> {
+    STARTING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn output_of(command: &mut Command) -> std::io::Result<Output> {
+    let starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    drop(starting);
+    child.and_then(Child::wait_with_output)
+}
+
 fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; is it installed?"));
+    let output = output_of(command).unwrap_or_else(|error| panic!("{command:?}: {error}; is it installed?"));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -599,7 +617,7 @@ fn make_certificate(directory: &Path, name: &str) -> (PathBuf, PathBuf) {
         .arg(&certificate)
         .arg("-keyout")
         .arg(&key);
-    let output = openssl.output().expect("openssl is installed");
+    let output = output_of(&mut openssl).expect("openssl is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     (certificate, key)
 }
