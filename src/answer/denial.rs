@@ -15,14 +15,13 @@ enum Chain {
 
 /// The zone's way to prove it to this client. What proves it lies anywhere in the zone.
 fn chain(message: &mut Message<'_, '_>, zone: &Zone) -> Chain {
-    if message.signatures() && (zone.has_nsec() || zone.has_nsec3()) {
-        message.basis().note(Place::of_zone(zone.origin_hash()));
-    }
-    match message.signatures() {
+    let chain = match message.signatures() {
         true if zone.has_nsec3() => Chain::Nsec3,
         true if zone.has_nsec() => Chain::Nsec,
-        _ => Chain::None,
-    }
+        _ => return Chain::None,
+    };
+    message.basis().note(Place::of_zone(zone.origin_hash()));
+    chain
 }
 
 /// The name does not exist, and neither does a wildcard at `encloser`, its closest ancestor that exists.

@@ -11,7 +11,7 @@ use super::layers::{Effective, Layers};
 use super::settings::*;
 use super::value::{Age, Label, LogFilter, Number, Size, Value};
 use super::{ConfigErrors, GOSSIP_PORT, Seed, rules};
-use crate::serve::RateLimit;
+use crate::serve::{RateLimit, TcpLimits};
 
 /// Where a configuration file is looked for, if none is named: beside the person, then in the system's place.
 const USUAL_FILES: [&str; 2] = ["grapevine.toml", "/etc/grapevine/grapevine.toml"];
@@ -218,14 +218,20 @@ fn read_dns(layers: &mut Layers<'_>, flags: &Overrides) -> DnsConfig {
         rotate: layers.one(DNS_ROTATE, None, false),
         strict_cookies: layers.one(DNS_STRICT_COOKIES, None, false),
         workers: layers.one(DNS_WORKERS, flags.workers.as_deref(), Number::<1, 1024>(cores.min(1024))).0 as usize,
-        tcp: TcpConfig {
-            max_connections: layers.one(TCP_MAX_CONNECTIONS, None, Number::<1, 1_000_000>(1024)).0 as usize,
-            max_connections_per_client: layers.one(TCP_MAX_PER_CLIENT, None, Number::<1, 1_000_000>(256)).0 as usize,
-            idle_timeout: layers.one(TCP_IDLE_TIMEOUT, None, Duration::from_secs(10)),
-            write_timeout: layers.one(TCP_WRITE_TIMEOUT, None, Duration::from_secs(10)),
-        },
+        tcp: read_tcp(layers),
         rrl: read_rrl(layers),
         tls: read_tls(layers),
+    }
+}
+
+fn read_tcp(layers: &mut Layers<'_>) -> TcpConfig {
+    let usual = TcpLimits::default();
+    let mut count = |setting, usual: usize| layers.one(setting, None, Number::<1, 1_000_000>(usual as u32)).0 as usize;
+    TcpConfig {
+        max_connections: count(TCP_MAX_CONNECTIONS, usual.max_connections),
+        max_connections_per_client: count(TCP_MAX_PER_CLIENT, usual.max_connections_per_client),
+        idle_timeout: layers.one(TCP_IDLE_TIMEOUT, None, usual.idle_timeout),
+        write_timeout: layers.one(TCP_WRITE_TIMEOUT, None, usual.write_timeout),
     }
 }
 

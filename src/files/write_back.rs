@@ -90,9 +90,9 @@ impl ZoneFiles {
             }
             self.resting.insert(origin, Instant::now() + rest_after(began.elapsed()));
         }
-        let before = self.outdated.len();
+        let is_behind = outdated.len() > 0;
         self.outdated.extend(outdated);
-        self.outdated.len() > before
+        is_behind
     }
 
     fn write_one(&mut self, origin: &Name, zone: &Zone) {

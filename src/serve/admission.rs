@@ -66,21 +66,20 @@ impl Admission {
         let client = client_of(client);
         let mut open = self.open();
         let of_client = open.per_client.get(&client).map_or(0, Vec::len);
-        let takes_place = if of_client >= self.limits.max_connections_per_client {
-            open.end_longest_waiting(client)?;
-            true
+        let makes_room = if of_client >= self.limits.max_connections_per_client {
+            Some(client)
         } else if open.total >= self.limits.max_connections {
-            let most = open.per_client.iter().filter(|(_, seats)| seats.iter().any(|seat| seat.waits()));
-            let most = most.max_by_key(|(_, seats)| seats.len()).map(|(&client, _)| client)?;
-            open.end_longest_waiting(most)?;
-            true
+            Some(open.most_of_those_who_wait()?)
         } else {
-            false
+            None
         };
+        if let Some(client) = makes_room {
+            open.end_longest_waiting(client)?;
+        }
         let seat = Arc::new(Seat { waits_since: self.micros(Instant::now()).into(), stop: stop.child_token() });
         open.total += 1;
         open.per_client.entry(client).or_default().push(Arc::clone(&seat));
-        Some(Admitted { admission: Arc::clone(self), client, seat, takes_place })
+        Some(Admitted { admission: Arc::clone(self), client, seat, takes_place: makes_room.is_some() })
     }
 
     /// Admits a transfer unless that would be one too many.
@@ -99,6 +98,12 @@ impl Admission {
 }
 
 impl Open {
+    /// Of the clients with a connection that waits the one with the most connections.
+    fn most_of_those_who_wait(&self) -> Option<IpAddr> {
+        let waiting = self.per_client.iter().filter(|(_, seats)| seats.iter().any(|seat| seat.waits()));
+        waiting.max_by_key(|(_, seats)| seats.len()).map(|(&client, _)| client)
+    }
+
     /// Tells the client's connection that has waited longest to end; `None` if all are busy.
     fn end_longest_waiting(&mut self, client: IpAddr) -> Option<()> {
         let seats = self.per_client.get(&client)?;
@@ -135,12 +140,12 @@ impl Admitted {
     }
 
     /// The connection waits for a query, and has done so since then.
-    pub(super) fn waits_since(&self, since: Instant) {
+    pub(super) fn set_waiting(&self, since: Instant) {
         self.seat.waits_since.store(self.admission.micros(since), Ordering::Relaxed);
     }
 
     /// The connection does not wait any more: it has something to answer.
-    pub(super) fn is_busy(&self) {
+    pub(super) fn set_busy(&self) {
         self.seat.waits_since.store(BUSY, Ordering::Relaxed);
     }
 }
@@ -174,7 +179,7 @@ mod tests {
 
     /// One that has something to answer.
     fn busy(admission: &Arc<Admission>, client: &str) -> Option<Admitted> {
-        admit(admission, client).inspect(Admitted::is_busy)
+        admit(admission, client).inspect(Admitted::set_busy)
     }
 
     #[test]
@@ -199,9 +204,9 @@ mod tests {
         let seats = [(); 3].map(|()| admit(&admission, "192.0.2.1").unwrap());
         let now = Instant::now();
         for (seat, ms) in seats.iter().zip([10, 30, 20]) {
-            seat.waits_since(now + Duration::from_millis(ms));
+            seat.set_waiting(now + Duration::from_millis(ms));
         }
-        seats[0].is_busy();
+        seats[0].set_busy();
         let fourth = busy(&admission, "192.0.2.1").unwrap();
         assert!(fourth.takes_place);
         let ended = || seats.iter().map(|seat| seat.stop().is_cancelled()).collect::<Vec<_>>();
@@ -220,7 +225,7 @@ mod tests {
         let two = [(); 2].map(|()| admit(&admission, "192.0.2.2").unwrap());
         let _three = busy(&admission, "192.0.2.3").unwrap();
         assert!(!one.stop().is_cancelled() && two.iter().filter(|seat| seat.stop().is_cancelled()).count() == 1);
-        two.iter().for_each(Admitted::is_busy);
+        two.iter().for_each(Admitted::set_busy);
         let _four = busy(&admission, "192.0.2.4").unwrap();
         assert!(one.stop().is_cancelled());
         assert!(admit(&admission, "192.0.2.5").is_none(), "all are busy");

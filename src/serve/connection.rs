@@ -133,7 +133,7 @@ impl<S: Stream> Connection<S> {
         let mut idle = pin!(tokio::time::sleep_until(deadline));
         loop {
             if let Some(query) = self.answer_received()? {
-                admitted.is_busy();
+                admitted.set_busy();
                 self.begin_transfer(query).await?;
                 continue;
             }
@@ -142,7 +142,7 @@ impl<S: Stream> Connection<S> {
                 // Who has its answers waits from then on, however late this task goes on.
                 let mut answered = Instant::now();
                 if self.transfers.is_empty() {
-                    admitted.waits_since(answered);
+                    admitted.set_waiting(answered);
                 }
                 if self.write(admitted).await? == Written::Slowly {
                     answered = Instant::now();
@@ -161,7 +161,7 @@ impl<S: Stream> Connection<S> {
                 return if self.take_arrived()? { continue } else { Ok(()) };
             }
             // The deadline is for a whole query, not for its next byte, so that nobody can stay by dripping.
-            admitted.waits_since(deadline - idle_timeout);
+            admitted.set_waiting(deadline - idle_timeout);
             tokio::select! {
                 biased;
                 read = self.stream.read(self.input.room()) => self.note_read(read?),
@@ -262,7 +262,7 @@ impl<S: Stream> Connection<S> {
             biased;
             written = &mut written => (written, Written::AtOnce),
             () = std::future::ready(()) => {
-                admitted.is_busy();
+                admitted.set_busy();
                 (written.await, Written::Slowly)
             }
         };

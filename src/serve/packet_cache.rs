@@ -250,8 +250,7 @@ mod tests {
 
     /// One that follows a first snapshot.
     fn cache() -> PacketCache {
-        let zones = Arc::new(Published::default());
-        zones.publish(Arc::default());
+        let zones = Arc::new(Published::from(ZoneSet::default()));
         let mut cache = PacketCache::new(Arc::clone(&zones));
         cache.follow(zones.generation());
         cache

@@ -96,9 +96,7 @@ fn respond(zones: &ZoneSet, ask: &Ask, minimal: bool) -> (Vec<u8>, Basis) {
 }
 
 fn published(zones: &[Arc<Zone>]) -> Published {
-    let published = Published::default();
-    published.publish(Arc::new(ZoneSet::new(zones.iter().cloned())));
-    published
+    Published::from(ZoneSet::new(zones.iter().cloned()))
 }
 
 proptest! {
