@@ -16,14 +16,19 @@ pub(crate) fn serve(address: SocketAddr) -> io::Result<()> {
     let mut batch = Batch::new(false);
     loop {
         if batch.receive(&socket, Wait::ForOne)? > 0 {
-            batch.reply(&socket, |datagram, response| {
-                response.clear();
-                response.extend_from_slice(datagram.bytes);
-                if let Some(flags) = response.get_mut(2) {
-                    *flags |= 0x80;
-                }
-                true
-            });
+            batch.reply(
+                &socket,
+                &mut (),
+                |(), _| (),
+                |(), datagram, (), response| {
+                    response.clear();
+                    response.extend_from_slice(datagram.bytes);
+                    if let Some(flags) = response.get_mut(2) {
+                        *flags |= 0x80;
+                    }
+                    true
+                },
+            );
         }
     }
 }

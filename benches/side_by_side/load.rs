@@ -158,17 +158,22 @@ impl Lane {
         if batch.receive(&*socket, Wait::No)? == 0 {
             return Ok(false);
         }
-        let sent = batch.reply(&*socket, |datagram, query| {
-            let Some(id) = id_of(datagram.bytes) else { return false };
-            let slot = &mut slots[usize::from(id) % WINDOW];
-            if slot.id != id || !slot.is_waiting {
-                outcome.odd += 1;
-                return false;
-            }
-            count(datagram.bytes, outcome);
-            next.write(slot.next(now), query);
-            true
-        });
+        let sent = batch.reply(
+            &*socket,
+            &mut (),
+            |(), _| (),
+            |(), datagram, (), query| {
+                let Some(id) = id_of(datagram.bytes) else { return false };
+                let slot = &mut slots[usize::from(id) % WINDOW];
+                if slot.id != id || !slot.is_waiting {
+                    outcome.odd += 1;
+                    return false;
+                }
+                count(datagram.bytes, outcome);
+                next.write(slot.next(now), query);
+                true
+            },
+        );
         outcome.sent += (sent.sent + sent.failed) as u64;
         Ok(true)
     }
@@ -176,10 +181,15 @@ impl Lane {
     /// Takes the answers that are there.
     fn receive(&mut self, outcome: &mut Outcome) -> io::Result<()> {
         if self.batch.receive(&self.socket, Wait::No)? > 0 {
-            self.batch.reply(&self.socket, |datagram, _| {
-                count(datagram.bytes, outcome);
-                false
-            });
+            self.batch.reply(
+                &self.socket,
+                &mut (),
+                |(), _| (),
+                |(), datagram, (), _| {
+                    count(datagram.bytes, outcome);
+                    false
+                },
+            );
         }
         Ok(())
     }

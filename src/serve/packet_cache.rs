@@ -10,17 +10,20 @@
 
 use std::sync::Arc;
 
+use super::sys;
 use super::udp::is_truncated;
 use crate::answer::is_repeatable;
 use crate::published::Published;
 use crate::zone::{Basis, mix};
 
-/// Sets of entries, a power of two. With two of 256 bytes each, 2 MiB.
-const SETS: usize = 4096;
+/// Sets of entries, a power of two. With two of 256 bytes each, 4 MiB.
+const SETS: usize = 8192;
 /// Entries that a query may be in.
 const WAYS: usize = 2;
 /// The most bytes of a query and its response together, both without the id: ordinary ones, not signed.
 const ROOM: usize = 216;
+/// How much of an entry is fetched before the look: an ordinary query and its response with what stands before them.
+const EXPECTED: usize = 192;
 /// Bytes of a message before what is kept: the id.
 const ID: usize = 2;
 /// How many looks decide whether the cache is worth it.
@@ -38,7 +41,9 @@ pub(super) struct PacketCache {
     zones: Arc<Published>,
     /// That of the newest snapshot.
     generation: u64,
-    /// None before the first is kept.
+    /// The high halves of the hashes of what is in each set, apart from it and close together: what differs in them need not
+    /// be fetched. None before the first is kept.
+    tags: Vec<[u32; WAYS]>,
     entries: Vec<[Entry; WAYS]>,
     worth: Worth,
 }
@@ -47,8 +52,6 @@ pub(super) struct PacketCache {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Entry {
-    /// The hash's high half: what differs in it need not be compared.
-    tag: u32,
     query_len: u8,
     response_len: u8,
     /// Whether it is for those who may transfer zones and see more.
@@ -64,7 +67,6 @@ struct Entry {
 }
 
 const EMPTY: Entry = Entry {
-    tag: 0,
     query_len: 0,
     response_len: 0,
     may_transfer: false,
@@ -74,7 +76,7 @@ const EMPTY: Entry = Entry {
     bytes: [0; ROOM],
 };
 
-/// Where a response is to be kept that was not there.
+/// Where the response to a query is, or is to be kept.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     hash: u64,
@@ -87,19 +89,9 @@ pub(super) struct Made {
     pub(super) basis: Basis,
 }
 
-/// What a look came to.
-pub(super) enum Look {
-    /// The response is written.
-    Found,
-    /// It is not there, and may be kept once it is made.
-    Missing(Place),
-    /// The cache rests, or is not for such queries.
-    Rests,
-}
-
 impl PacketCache {
     pub(super) fn new(zones: Arc<Published>) -> PacketCache {
-        PacketCache { zones, generation: 0, entries: Vec::new(), worth: Worth::new() }
+        PacketCache { zones, generation: 0, tags: Vec::new(), entries: Vec::new(), worth: Worth::new() }
     }
 
     /// From now on responses are to be those of the snapshot of this generation, or of a later one.
@@ -107,38 +99,44 @@ impl PacketCache {
         self.generation = generation;
     }
 
-    /// Looks for the response to a query, and writes it into `response`.
+    /// Where the response to a query is, if it is there, and has the processor fetch it: some time before the look. `None` while
+    /// the cache rests, and for what is not kept.
     #[inline]
-    pub(super) fn look(&mut self, query: &[u8], may_transfer: bool, response: &mut Vec<u8>) -> Look {
-        let Some((id, query)) = query.split_first_chunk::<ID>().filter(|(_, rest)| rest.len() <= ROOM / 2) else {
-            return Look::Rests;
-        };
+    pub(super) fn expect(&mut self, query: &[u8]) -> Option<Place> {
+        let query = query.get(ID..).filter(|query| query.len() <= ROOM / 2)?;
         if !self.worth.is_looked() {
-            return Look::Rests;
+            return None;
         }
-        let hash = hash(query);
-        let (set, tag) = (set(hash), tag(hash));
-        let is_it = |entry: &Entry| {
-            entry.tag == tag && entry.generation > 0 && entry.may_transfer == may_transfer && entry.query() == query
-        };
-        let found = self.entries.get_mut(set).and_then(|ways| ways.iter_mut().find(|entry| is_it(entry)));
-        match found.filter(|entry| is_right(entry, self.generation, &self.zones)) {
-            Some(entry) => {
-                self.worth.found();
-                if entry.generation < self.generation {
-                    entry.generation = self.generation;
-                }
-                // What is not written stays clean in the processor's cache.
-                if !entry.is_used {
-                    entry.is_used = true;
-                }
-                response.clear();
-                response.extend_from_slice(id);
-                response.extend_from_slice(entry.response());
-                Look::Found
-            }
-            None => Look::Missing(Place { hash }),
+        let place = Place { hash: hash(query) };
+        if let Some(way) = self.tags.get(place.set()).and_then(|tags| tags.iter().position(|tag| *tag == place.tag())) {
+            sys::prefetch(&self.entries[place.set()][way], EXPECTED);
         }
+        Some(place)
+    }
+
+    /// Looks for the response to a query where it is expected, and writes it into `response`. Whether it was there; if not, it may
+    /// be kept once it is made.
+    #[inline]
+    pub(super) fn look(&mut self, place: Place, query: &[u8], may_transfer: bool, response: &mut Vec<u8>) -> bool {
+        let Some((id, query)) = query.split_first_chunk::<ID>() else { return false };
+        let Some(tags) = self.tags.get(place.set()) else { return false };
+        let is_it =
+            |entry: &Entry| entry.generation > 0 && entry.may_transfer == may_transfer && entry.query() == query;
+        let mut ways = tags.iter().zip(&mut self.entries[place.set()]);
+        let found = ways.find(|(tag, entry)| **tag == place.tag() && is_it(entry)).map(|(_, entry)| entry);
+        let Some(entry) = found.filter(|entry| is_right(entry, self.generation, &self.zones)) else { return false };
+        self.worth.found();
+        if entry.generation < self.generation {
+            entry.generation = self.generation;
+        }
+        // What is not written stays clean in the processor's cache.
+        if !entry.is_used {
+            entry.is_used = true;
+        }
+        response.clear();
+        response.extend_from_slice(id);
+        response.extend_from_slice(entry.response());
+        true
     }
 
     /// Keeps a response, if another client would get the same. Truncated ones are left to be made and counted.
@@ -148,17 +146,19 @@ impl PacketCache {
             return;
         }
         if self.entries.is_empty() {
-            self.entries = vec![[EMPTY; WAYS]; SETS];
+            (self.tags, self.entries) = (vec![[0; WAYS]; SETS], vec![[EMPTY; WAYS]; SETS]);
         }
-        let (set, tag) = (&mut self.entries[set(place.hash)], tag(place.hash));
+        let (tags, set) = (&mut self.tags[place.set()], &mut self.entries[place.set()]);
         // What is not right any more goes first. What was found since it was kept gets a second chance: names that are asked
         // once do not drive out others.
         let is_wrong = |entry: &Entry| entry.generation == 0 || !is_right(entry, self.generation, &self.zones);
         let way = set.iter().position(is_wrong).or_else(|| set.iter().position(|entry| !entry.is_used));
-        let Some(entry) = way.map(|way| &mut set[way]) else {
+        let Some(way) = way else {
             return set.iter_mut().for_each(|entry| entry.is_used = false);
         };
-        (entry.tag, entry.may_transfer, entry.is_used) = (tag, may_transfer, false);
+        tags[way] = place.tag();
+        let entry = &mut set[way];
+        (entry.may_transfer, entry.is_used) = (may_transfer, false);
         (entry.generation, entry.basis) = (made.generation, made.basis);
         (entry.query_len, entry.response_len) = (asked.len() as u8, said.len() as u8);
         entry.bytes[..asked.len()].copy_from_slice(asked);
@@ -183,21 +183,23 @@ fn is_right(entry: &Entry, generation: u64, zones: &Published) -> bool {
     entry.generation == generation || zones.is_unchanged(&entry.basis, entry.generation)
 }
 
-/// Eight bytes at a time. Who makes queries collide makes them be answered the ordinary way.
+impl Place {
+    fn set(self) -> usize {
+        self.hash as usize % SETS
+    }
+
+    /// What tells it from nearly all others of its set.
+    fn tag(self) -> u32 {
+        (self.hash >> 32) as u32
+    }
+}
+
+/// Eight bytes at a time, the last eight together whatever was hashed of them before. Who makes queries collide makes them be
+/// answered the ordinary way.
 fn hash(query: &[u8]) -> u64 {
-    let (words, rest) = query.as_chunks::<8>();
+    let (words, _) = query.as_chunks::<8>();
     let hash = words.iter().fold(query.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(hash, u64::from_le_bytes(last))
-}
-
-fn set(hash: u64) -> usize {
-    hash as usize % SETS
-}
-
-fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
+    query.last_chunk::<8>().map_or(hash, |last| mix(hash, u64::from_le_bytes(*last)))
 }
 
 /// Whether looking is worth it, by how often it found something of late.
@@ -276,18 +278,14 @@ mod tests {
     /// What the cache has for a query; if it has nothing, `response` is kept.
     fn ask(cache: &mut PacketCache, query: &[u8], may_transfer: bool, response: &[u8]) -> Option<String> {
         let mut found = b"something older".to_vec();
-        match cache.look(query, may_transfer, &mut found) {
-            Look::Found => {
-                assert_eq!(found[..ID], query[..ID]);
-                Some(String::from_utf8_lossy(&found[ID + 1..]).into_owned())
-            }
-            Look::Missing(place) => {
-                let made = Made { generation: cache.generation, basis: Basis::NOTHING };
-                cache.keep(place, query, may_transfer, response, made);
-                None
-            }
-            Look::Rests => None,
+        let place = cache.expect(query)?;
+        if cache.look(place, query, may_transfer, &mut found) {
+            assert_eq!(found[..ID], query[..ID]);
+            return Some(String::from_utf8_lossy(&found[ID + 1..]).into_owned());
         }
+        let made = Made { generation: cache.generation, basis: Basis::NOTHING };
+        cache.keep(place, query, may_transfer, response, made);
+        None
     }
 
     #[test]
@@ -319,7 +317,8 @@ mod tests {
             let (mut basis, asked) = (Basis::NOTHING, query(0, number, None));
             let owner: Name = format!("host{number}.example.").parse().expect("a name");
             basis.note(crate::zone::Place::of_name(NameHash::of(owner.as_wire())));
-            let Look::Missing(place) = cache.look(&asked, false, &mut Vec::new()) else { panic!("it is there") };
+            let place = cache.expect(&asked).expect("a place");
+            assert!(!cache.look(place, &asked, false, &mut Vec::new()), "it is there");
             let made = Made { generation: cache.generation, basis };
             cache.keep(place, &asked, false, &said("kept"), made);
         };
@@ -327,7 +326,8 @@ mod tests {
         keep(&mut cache, 0);
         keep(&mut cache, 1);
         let is_found = |cache: &mut PacketCache, number: u32| {
-            matches!(cache.look(&query(0, number, None), false, &mut Vec::new()), Look::Found)
+            let asked = query(0, number, None);
+            cache.expect(&asked).is_some_and(|place| cache.look(place, &asked, false, &mut Vec::new()))
         };
         edit(&mut cache, "host2.example.", 2);
         assert!(is_found(&mut cache, 0) && is_found(&mut cache, 1));
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(ask(&mut cache, &asked, false, &fits), None);
         assert_eq!(ask(&mut cache, &asked, false, &[]).map(|found| found.len()), Some(fits.len() - ID - 1));
         let long = [query(0, 7, None), vec![0; ROOM]].concat();
-        assert!(matches!(cache.look(&long, false, &mut Vec::new()), Look::Rests));
+        assert!(cache.expect(&long).is_none());
         let truncated = [0, 0, 0x83, 0, 0, 1];
         ask(&mut cache, &query(0, 8, None), false, &truncated);
         assert_eq!(ask(&mut cache, &query(0, 8, None), false, b""), None);
@@ -402,15 +402,14 @@ mod tests {
             let looked = (0..count).filter(|_| {
                 number += 1;
                 let asked = query(0, if again { number % 100 } else { number }, None);
-                match cache.look(&asked, false, &mut Vec::new()) {
-                    Look::Found => true,
-                    Look::Missing(place) => {
-                        let made = Made { generation: cache.generation, basis: Basis::NOTHING };
-                        cache.keep(place, &asked, false, &said("response"), made);
-                        true
-                    }
-                    Look::Rests => false,
+                let place = cache.expect(&asked);
+                if let Some(place) = place
+                    && !cache.look(place, &asked, false, &mut Vec::new())
+                {
+                    let made = Made { generation: cache.generation, basis: Basis::NOTHING };
+                    cache.keep(place, &asked, false, &said("response"), made);
                 }
+                place.is_some()
             });
             looked.count() as u32
         };

@@ -23,11 +23,39 @@ use crate::zone::Basis;
 pub(super) struct Responder {
     pub(super) zones: Arc<Published>,
     server: Arc<Server>,
-    allow_transfer: Vec<IpNet>,
+    allow_transfer: Networks,
     cookies: Option<Arc<CookieRoots>>,
     /// For UDP.
     pub(super) rate_limiter: Option<RateLimiter>,
     pub(super) metrics: Arc<Metrics>,
+}
+
+/// Networks as their first and last addresses, since every query is held against them.
+#[derive(Debug, Default)]
+struct Networks {
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+}
+
+impl Networks {
+    fn new(networks: &[IpNet]) -> Networks {
+        let mut ranges = Networks::default();
+        for network in networks {
+            match network {
+                IpNet::V4(network) => ranges.v4.push((network.network().into(), network.broadcast().into())),
+                IpNet::V6(network) => ranges.v6.push((network.network().into(), network.broadcast().into())),
+            }
+        }
+        ranges
+    }
+
+    #[inline]
+    fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(ip) => self.v4.iter().any(|&(first, last)| (first..=last).contains(&ip.into())),
+            IpAddr::V6(ip) => self.v6.iter().any(|&(first, last)| (first..=last).contains(&ip.into())),
+        }
+    }
 }
 
 /// What answers are made from at one time. To be held for a batch and not while waiting, so that old snapshots go.
@@ -71,7 +99,7 @@ impl Responder {
         config: &ServeConfig,
         metrics: Arc<Metrics>,
     ) -> Responder {
-        let (allow_transfer, cookies) = (config.allow_transfer.clone(), config.cookies.clone());
+        let (allow_transfer, cookies) = (Networks::new(&config.allow_transfer), config.cookies.clone());
         let rate_limiter = config.rate_limit.clone().map(|limit| RateLimiter::new(limit, &rand::random()));
         Responder { zones, server, allow_transfer, cookies, rate_limiter, metrics }
     }
@@ -89,7 +117,7 @@ impl Responder {
     }
 
     pub(super) fn may_transfer(&self, client: IpAddr) -> bool {
-        self.allow_transfer.iter().any(|net| net.contains(&client))
+        self.allow_transfer.contains(client)
     }
 
     /// Answers one query into `response`. A panic in the lookup costs its query an answer and nothing else.
@@ -136,5 +164,26 @@ impl Responder {
             let query = data_encoding::HEXLOWER.encode(query);
             tracing::error!(count, query, "a query made the lookup panic and was dropped; please report it");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_in_a_network_from_its_first_to_its_last() {
+        let networks =
+            ["127.0.0.0/8", "192.0.2.7/32", "2001:db8::/33"].map(|network| network.parse().expect("a network"));
+        let networks = Networks::new(&networks);
+        let contains = |address: &str| networks.contains(address.parse().expect("an address"));
+        for inside in ["127.0.0.0", "127.255.255.255", "192.0.2.7", "2001:db8::", "2001:db8:7fff::1"] {
+            assert!(contains(inside), "{inside}");
+        }
+        for outside in ["126.255.255.255", "128.0.0.0", "192.0.2.6", "192.0.2.8", "2001:db8:8000::", "::1", "::7f00:1"]
+        {
+            assert!(!contains(outside), "{outside}");
+        }
+        assert!(!Networks::default().contains(IpAddr::from([0, 0, 0, 0])));
     }
 }

@@ -18,7 +18,7 @@
 //! the kernel takes the sockets out of a shared address at once, and clients ask again.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 
 use super::ServeError;
 use super::moderation::Moderation;
-use super::packet_cache::{Look, Made, PacketCache};
+use super::packet_cache::{Made, PacketCache, Place};
 use super::precedence::Precedence;
 use super::responder::{Client, Moment, Responder};
 use super::sys::{self, BATCH, Batch, Datagram, Wait};
@@ -141,7 +141,7 @@ impl Worker {
         while !self.stop.load(Ordering::Acquire) {
             let received = batch.receive(&*self.socket, Wait::ForOne)?;
             if received > 0 {
-                self.reply(&mut batch, cache.as_mut());
+                self.reply(&mut batch, &mut cache);
                 burden.note(received);
                 if let Some(pause) = moderation.pause_after(received, Instant::now, thread_cpu_time) {
                     std::thread::sleep(pause);
@@ -152,21 +152,23 @@ impl Worker {
             if batch.receive(&*self.socket, Wait::No)? == 0 {
                 break;
             }
-            self.reply(&mut batch, cache.as_mut());
+            self.reply(&mut batch, &mut cache);
         }
         Ok(())
     }
 
-    fn reply(&self, batch: &mut Batch, mut cache: Option<&mut PacketCache>) {
+    fn reply(&self, batch: &mut Batch, cache: &mut Option<PacketCache>) {
         // What was kept needs none.
         let mut now = None;
-        if let Some(cache) = &mut cache {
+        if let Some(cache) = cache {
             cache.follow(self.responder.zones.generation());
         }
         let limiter = self.responder.rate_limiter.as_ref().map(|limiter| (limiter, limiter.now_us()));
         let mut tally = Tally::default();
         let received = batch.len() as u64;
-        let sent = batch.reply(&*self.socket, |datagram, response| {
+        let expect =
+            |cache: &mut Option<PacketCache>, query: &[u8]| cache.as_mut().and_then(|cache| cache.expect(query));
+        let sent = batch.reply(&*self.socket, cache, expect, |cache, datagram, place, response| {
             if !is_answerable(&datagram, self.address) {
                 return false;
             }
@@ -174,7 +176,8 @@ impl Worker {
             let may_transfer = self.responder.may_transfer(address);
             let limited = limiter.and_then(|(limiter, now_us)| limiter.charge(address, now_us));
             let client = Client { may_transfer, limited, ..Client::new(Transport::Udp, address) };
-            match self.respond(&mut now, &mut cache, datagram.bytes, client, response) {
+            let kept = cache.as_mut().zip(place).filter(|_| limited.is_none());
+            match self.respond(&mut now, kept, datagram.bytes, client, response) {
                 Outcome::Respond => {
                     let truncated = is_truncated(response);
                     tally.slipped += u64::from(truncated && limited == Some(Limited::Slip));
@@ -192,27 +195,25 @@ impl Worker {
         self.count(received, &tally, dropped, sent.failed as u64);
     }
 
-    /// Answers one query as it was answered before, or else anew.
+    /// Answers one query as it was answered before, if the response is kept, or else anew.
     fn respond(
         &self,
         now: &mut Option<Moment>,
-        cache: &mut Option<&mut PacketCache>,
+        kept: Option<(&mut PacketCache, Place)>,
         query: &[u8],
         client: Client,
         response: &mut Vec<u8>,
     ) -> Outcome {
-        let Some(cache) = cache.as_mut().filter(|_| client.limited.is_none()) else {
+        let Some((cache, place)) = kept else {
             let now = now.get_or_insert_with(|| self.responder.now());
             return self.responder.respond(now, query, client, response);
         };
-        let place = match cache.look(query, client.may_transfer, response) {
-            Look::Found => return Outcome::Respond,
-            Look::Missing(place) => Some(place),
-            Look::Rests => None,
-        };
+        if cache.look(place, query, client.may_transfer, response) {
+            return Outcome::Respond;
+        }
         let now = now.get_or_insert_with(|| self.responder.now());
         let (outcome, basis) = self.responder.respond_on_basis(now, query, client, response);
-        if let (Outcome::Respond, Some(place)) = (&outcome, place) {
+        if let Outcome::Respond = &outcome {
             cache.keep(place, query, client.may_transfer, response, Made { generation: now.generation(), basis });
         }
         outcome
@@ -245,13 +246,16 @@ fn thread_cpu_time() -> Duration {
 /// Whether a response could do good: not to port 0, not to everyone, and not to the very socket that was asked, which
 /// would have the server talk to itself.
 fn is_answerable(datagram: &Datagram<'_>, bound: SocketAddr) -> bool {
-    let source = datagram.source;
-    let to_no_one = match source.ip() {
-        IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
+    // Looked at where it is: a copied address is read in other pieces than it was written in, for which processors wait.
+    let source = &datagram.source;
+    let to_no_one = match source {
+        SocketAddr::V4(source) => {
+            source.ip().is_unspecified() || source.ip().is_multicast() || source.ip().is_broadcast()
+        }
+        SocketAddr::V6(source) => source.ip().is_unspecified() || source.ip().is_multicast(),
     };
-    let own = datagram.destination.unwrap_or(bound.ip());
-    source.port() != 0 && !to_no_one && (source.port() != bound.port() || source.ip() != own)
+    let is_own = || source.ip() == datagram.destination.unwrap_or(bound.ip());
+    source.port() != 0 && !to_no_one && (source.port() != bound.port() || !is_own())
 }
 
 /// Whether a response has TC set (RFC 1035 §4.1.1).

@@ -50,11 +50,16 @@ fn measure(server: &UdpSocket, client: &UdpSocket, size: usize) -> io::Result<Du
         }
         let began = Instant::now();
         let received = batch.receive(server, Wait::No)?;
-        batch.reply(server, |datagram, response| {
-            response.clear();
-            response.extend_from_slice(datagram.bytes);
-            true
-        });
+        batch.reply(
+            server,
+            &mut (),
+            |(), _| (),
+            |(), datagram, (), response| {
+                response.clear();
+                response.extend_from_slice(datagram.bytes);
+                true
+            },
+        );
         took += began.elapsed();
         assert_eq!(received, size, "all were queued");
         while client.recv(&mut buffer).is_ok() {}
