@@ -28,10 +28,10 @@ impl ZoneFiles {
         };
         match (decision, cause) {
             (Decision::Approve, Cause::Shrunk(hash)) => {
-                if let Some(entry) = self.entries.get_mut(origin) {
+                self.entries.update(origin, |entry| {
                     entry.approved = Some(hash);
                     entry.dealt = None;
-                }
+                });
                 self.approve_text(node, origin).await
             }
             (Decision::Approve, Cause::Missing) => {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use super::bases::Bases;
+use super::entries::Entries;
 use super::entry::Entry;
 use super::held::{Cause, HeldFiles};
 use super::read::{Earlier, Reading, Unread, assemble, read};
@@ -45,7 +46,7 @@ pub struct ZoneFiles {
     named: PathBuf,
     pub(super) directory: PathBuf,
     pub(super) bases: Bases,
-    pub(super) entries: BTreeMap<Name, Entry>,
+    pub(super) entries: Entries,
     pub(super) held: HeldFiles,
     pub(super) metrics: Arc<Metrics>,
     /// What was offered to the node at start.
@@ -103,7 +104,7 @@ impl ZoneFiles {
             directory: named.canonicalize().unwrap_or_else(|_| named.clone()),
             named,
             bases,
-            entries: BTreeMap::new(),
+            entries: Entries::default(),
             held: HeldFiles::new(),
             metrics,
             offered: BTreeMap::new(),
@@ -128,7 +129,7 @@ impl ZoneFiles {
     /// Puts back the saves that were swapped out for a moment when the node crashed. A text that says just what this
     /// node has read or written under its marker is no save, but the other side of the exchange.
     fn end_exchanges(&self) {
-        for (origin, entry) in &self.entries {
+        for (origin, entry) in self.entries.iter() {
             if let Some(rewrites) = self.bases.rewrites(origin) {
                 self.undo(origin, &rewrites);
                 continue;
@@ -217,15 +218,16 @@ impl ZoneFiles {
             }
         }
         let at = Instant::now() + delay;
-        for (origin, entry) in &self.entries {
+        for (origin, entry) in self.entries.iter() {
             if !listing.files.contains_key(origin) && entry.missing_since.is_none() && !is_missing(&self.held, origin) {
                 self.due.entry(origin.clone()).or_insert(at);
             }
         }
         for (origin, path) in listing.files {
-            let entry = self.entries.entry(origin.clone()).or_insert_with(|| Entry::new(path.clone()));
-            entry.path = path;
-            if !entry.is_unchanged() {
+            if self.entries.get_or_new(&origin, path.clone()).path != path {
+                self.entries.update(&origin, |entry| entry.path = path);
+            }
+            if !self.entries.get(&origin).is_some_and(Entry::is_unchanged) {
                 self.due.entry(origin).or_insert(at);
             }
         }
@@ -240,13 +242,13 @@ impl ZoneFiles {
             return;
         }
         tracing::info!(from = %self.directory.display(), to = %now.display(), "the zone directory is another one");
-        for entry in self.entries.values_mut() {
+        self.entries.update_all(|entry| {
             if let Some(name) = entry.path.file_name() {
                 entry.path = now.join(name);
                 // Each file is read, whatever the one in the other directory was.
                 entry.sources.clear();
             }
-        }
+        });
         self.directory = now;
     }
 
@@ -262,28 +264,17 @@ impl ZoneFiles {
 
     /// The directories where something may happen to a file.
     pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
-        let sources = self.entries.values().flat_map(|entry| &entry.sources);
-        sources
-            .flat_map(|source| &source.places)
-            .filter_map(|path| path.parent())
-            .chain([self.directory.as_path()])
-            .map(Path::to_owned)
-            .collect()
+        self.entries.directories().chain([self.directory.as_path()]).map(Path::to_owned).collect()
     }
 
     /// Something happened to a path: makes the files due that have a text there, a new one of the directory included.
     pub(super) fn touched(&mut self, path: &Path, kind: Kind) {
         let own = origin::origin_of(path).and_then(Result::ok).filter(|_| path.parent() == Some(&self.directory));
-        if let Some(origin) = own
-            && !self.entries.contains_key(&origin)
-        {
-            self.entries.insert(origin, Entry::new(path.to_owned()));
+        if let Some(origin) = own {
+            self.entries.get_or_new(&origin, path.to_owned());
         }
         let now = Instant::now();
-        for (origin, entry) in &self.entries {
-            if !entry.consists_of(path) {
-                continue;
-            }
+        for (origin, entry) in self.entries.at(path) {
             match kind {
                 Kind::Placed if entry.is_placed_anew() => self.due.insert(origin.clone(), now + PLACED),
                 Kind::Done | Kind::Placed => self.due.insert(origin.clone(), now + QUIET),

@@ -10,7 +10,7 @@ use crate::zone::Zone;
 /// From how many bytes on a file is large: to read it as a whole takes more than some milliseconds.
 pub(super) const LARGE: usize = 512 << 10;
 
-/// The file of one zone, from the first look at it on.
+/// The file of one zone, from the first look at it on. [`super::entries::Entries`] has them all.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Where it is.
@@ -79,9 +79,10 @@ impl Entry {
         self.sources.len() < 2 && self.sources.iter().all(is_another)
     }
 
-    /// Whether a text of the file is at this path, as the system names it.
-    pub(super) fn consists_of(&self, path: &Path) -> bool {
-        self.path == path || self.sources.iter().any(|source| source.places.iter().any(|place| place == path))
+    /// The paths where the file has a text, as the system names them; some may be there twice.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Path> {
+        let texts = self.sources.iter().flat_map(|source| &source.places);
+        texts.chain([&self.path]).map(PathBuf::as_path)
     }
 
     /// Keeps what a large file says: as the zone that is served, if that is the same, so that it is in memory once.

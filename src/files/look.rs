@@ -19,13 +19,13 @@ impl ZoneFiles {
     /// Looks at a file that is due. Returns the command that it asks for, if any.
     pub(super) fn look(&mut self, origin: &Name) -> Option<Ask> {
         let earlier = self.earlier(origin);
-        let entry = self.entries.get_mut(origin)?;
+        let entry = self.entries.get(origin)?;
         let path = entry.path.clone();
         // A file of which only the changes are read tells as quickly that there are none.
         if earlier.is_none()
             && let Some(sources) = entry.dealt.and_then(|hash| still(&entry.sources, hash))
         {
-            entry.sources = sources;
+            self.entries.update(origin, |entry| entry.sources = sources);
             self.found_again(origin);
             return None;
         }
@@ -35,15 +35,18 @@ impl ZoneFiles {
         let began = Instant::now();
         let reading = self.read(origin, &path, earlier.as_ref());
         tracing::debug!(zone = %origin, took_ms = began.elapsed().as_millis(), "a zone file was read");
-        let entry = self.entries.get_mut(origin)?;
         match reading {
             Err(Unread::Missing) => self.missing(origin),
             Err(Unread::Moving) => self.look_again(origin, SETTLE),
             Err(Unread::Failed(error)) => self.hold_unreadable(origin, &path, &error),
             Ok(reading) => {
-                entry.sources.clone_from(&reading.sources);
-                if entry.dealt != Some(reading.hash) {
-                    entry.missing_since = None;
+                let is_news = self.entries.update(origin, |entry| {
+                    entry.sources.clone_from(&reading.sources);
+                    let is_news = entry.dealt != Some(reading.hash);
+                    entry.missing_since.take_if(|_| is_news);
+                    is_news
+                })?;
+                if is_news {
                     return self.saved(origin, reading);
                 }
                 self.found_again(origin);
@@ -61,14 +64,15 @@ impl ZoneFiles {
         let Some(agreed) = self.bases.agreed(origin).filter(|agreed| agreed.is_of(&entry.path)) else { return false };
         let accepted = Accepted { hash: agreed.hash, marker: agreed.marker(), serial: agreed.serial };
         let Some(sources) = still(&agreed.sources(), agreed.hash) else { return false };
-        let Some(entry) = self.entries.get_mut(origin) else { return false };
         let is_large = matches!(&sources[..], [only] if only.signature.is_some_and(Signature::is_large));
         let agrees = accepted.marker == marker_of(&served) && accepted.serial == served.soa().serial;
-        entry.said = (is_large && agrees).then(|| Zone::clone(&served));
-        entry.sources = sources;
-        entry.accepted = Some(accepted);
-        entry.dealt = Some(agreed.hash);
-        entry.missing_since = None;
+        self.entries.update(origin, |entry| {
+            entry.said = (is_large && agrees).then(|| Zone::clone(&served));
+            entry.sources = sources;
+            entry.accepted = Some(accepted);
+            entry.dealt = Some(agreed.hash);
+            entry.missing_since = None;
+        });
         self.readings.remove(origin);
         self.settled(origin);
         true
@@ -88,8 +92,10 @@ impl ZoneFiles {
 
     /// A file is as it was when it was last dealt with; it may have been away, or unreadable, meanwhile.
     fn found_again(&mut self, origin: &Name) {
-        let Some(entry) = self.entries.get_mut(origin) else { return };
-        if entry.missing_since.take().is_some() {
+        let Some(was_missing) = self.entries.update(origin, |entry| entry.missing_since.take().is_some()) else {
+            return;
+        };
+        if was_missing {
             self.outdated.insert(origin.clone());
         }
         if matches!(self.held.cause(origin), Some(Cause::Missing | Cause::Disk(_))) && !self.unwritten.contains(origin)
@@ -101,17 +107,17 @@ impl ZoneFiles {
 
     /// A file has another state than the one dealt with last.
     fn saved(&mut self, origin: &Name, reading: Reading) -> Option<Ask> {
-        let entry = self.entries.get_mut(origin)?;
+        let entry = self.entries.get(origin)?;
         let path = entry.path.clone();
         let file = match &reading.parsed {
             Ok(file) => file,
             Err(_) if entry.suspect != Some(reading.hash) => {
-                entry.suspect = Some(reading.hash);
+                self.entries.update(origin, |entry| entry.suspect = Some(reading.hash));
                 self.look_again(origin, SETTLE);
                 return None;
             }
             Err(diagnostics) => {
-                entry.dealt = Some(reading.hash);
+                self.entries.update(origin, |entry| entry.dealt = Some(reading.hash));
                 self.hold_errors(origin, &path, diagnostics.clone());
                 return None;
             }
@@ -119,7 +125,6 @@ impl ZoneFiles {
         let served = self.served(origin);
         // The version that the person started from is the one that is served: it need not be read from the disk.
         let is_latest = served.as_deref().is_some_and(|served| file.marker() == marker_of(served));
-        let entry = self.entries.get(origin)?;
         let kept = || entry.said_under(file.marker()).cloned().or_else(|| self.bases.get(origin, file.marker()));
         let base = if is_latest { None } else { kept() };
         let step = Situation {
@@ -138,9 +143,7 @@ impl ZoneFiles {
             Step::Same => self.accept(origin, reading, 0),
             Step::Ask(command) => return Some(Ask { origin: origin.clone(), reading, command }),
             Step::Hold(cause, reason) => {
-                if let Some(entry) = self.entries.get_mut(origin) {
-                    entry.dealt = Some(reading.hash);
-                }
+                self.entries.update(origin, |entry| entry.dealt = Some(reading.hash));
                 self.hold(origin, &path, cause, reason, Vec::new());
             }
             Step::KeepAside => self.keep_aside(origin, reading),
@@ -150,10 +153,15 @@ impl ZoneFiles {
 
     /// A file says something that is part of the zone from now on, or was before; `serial` is the zone's with it.
     pub(super) fn accept(&mut self, origin: &Name, reading: Reading, serial: u64) {
-        let (Some(entry), Ok(file)) = (self.entries.get_mut(origin), &reading.parsed) else { return };
-        entry.accept(&reading, file, file.zone());
-        entry.applied = entry.applied.max(serial);
-        entry.compare = true;
+        let Ok(file) = &reading.parsed else { return };
+        let accepted = self.entries.update(origin, |entry| {
+            entry.accept(&reading, file, file.zone());
+            entry.applied = entry.applied.max(serial);
+            entry.compare = true;
+        });
+        if accepted.is_none() {
+            return;
+        }
         self.keep_base(file.marker(), file.zone());
         self.bases.put_text(origin, &reading);
         // It is about to be written back.
@@ -219,13 +227,16 @@ impl ZoneFiles {
             return;
         }
         let served = self.served(origin).is_some();
-        let Some(entry) = self.entries.get_mut(origin) else { return };
-        let since = *entry.missing_since.get_or_insert_with(Instant::now);
+        let note_missing = |entry: &mut Entry| *entry.missing_since.get_or_insert_with(Instant::now);
+        let Some(since) = self.entries.update(origin, note_missing) else { return };
         if since.elapsed() < SETTLE {
             self.look_again(origin, SETTLE);
         } else if served {
-            entry.dealt = None;
-            let path = entry.path.clone();
+            let forget_state = |entry: &mut Entry| {
+                entry.dealt = None;
+                entry.path.clone()
+            };
+            let Some(path) = self.entries.update(origin, forget_state) else { return };
             let reason = format!(
                 "the file is missing, the zone is served as it was; to delete the zone on every node: \
                  `grapevine zone approve {origin}`, to restore the file: `grapevine zone reject {origin}`"

@@ -11,6 +11,7 @@
 mod approval;
 mod bases;
 mod directory;
+mod entries;
 mod entry;
 mod error;
 mod held;

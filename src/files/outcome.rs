@@ -44,9 +44,7 @@ impl ZoneFiles {
                 | CommandError::RequestReused { .. }),
             ) => {
                 self.refused(&ask, &error);
-                if let Some(entry) = self.entries.get_mut(origin) {
-                    entry.dealt = Some(ask.reading.hash);
-                }
+                self.entries.update(origin, |entry| entry.dealt = Some(ask.reading.hash));
             }
         }
     }

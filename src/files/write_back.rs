@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::directory::{QUIET, ZoneFiles};
-use super::entry::Entry;
 use super::held::Cause;
 use super::read::{Earlier, Reading, Unread, assemble};
 use super::rewrite::rewrites;
@@ -100,7 +99,7 @@ impl ZoneFiles {
             return;
         }
         let path = self.directory.join(origin::file_name(origin));
-        let entry = self.entries.entry(origin.clone()).or_insert_with(|| Entry::new(path));
+        let entry = self.entries.get_or_new(origin, path);
         let path = entry.path.clone();
         let Some(accepted) = entry.accepted else {
             if self.bases.knows(origin) || path.symlink_metadata().is_ok() {
@@ -131,7 +130,7 @@ impl ZoneFiles {
         };
         let Ok(file) = &reading.parsed else { return self.look_first(origin) };
         if *file.zone() == *zone && file.marker() == marker_of(zone) {
-            self.entries.entry(origin.clone()).and_modify(|entry| {
+            self.entries.update(origin, |entry| {
                 entry.keep_said(&reading, file, zone);
                 entry.compare = false;
             });
@@ -187,10 +186,14 @@ impl ZoneFiles {
             Ok(false) => return self.look_first(origin),
             Err((path, error)) => return self.cannot_write(origin, path, &error),
         }
-        let Some(entry) = self.entries.get_mut(origin) else { return };
-        entry.path = path.to_owned();
-        entry.accept(&reading, file, zone);
-        entry.compare = false;
+        let accepted = self.entries.update(origin, |entry| {
+            entry.path = path.to_owned();
+            entry.accept(&reading, file, zone);
+            entry.compare = false;
+        });
+        if accepted.is_none() {
+            return;
+        }
         self.bases.put_agreed(origin, &reading, file);
         self.unwritten.remove(origin);
         self.held.release(origin);
