@@ -30,6 +30,7 @@ use crate::node::{Node, NodeConfig, View};
 use crate::published::Published;
 use crate::serve::{self, CookieRoots, EncryptedConfig, Listener, ServeConfig, Servers, TcpLimits};
 use crate::store::{BackupError, BackupHead, Retention, Snapshot, Store, Writer};
+use crate::views::Views;
 use crate::zone::{Zone, ZoneSet};
 
 /// How long the daemon may take to stop.
@@ -188,8 +189,7 @@ impl Daemon {
         let (history_in, history) = mpsc::channel(1);
         let (backups, wanted) = mpsc::channel(1);
         let admin = Admin {
-            view: ports.view.clone(),
-            views: ports.views,
+            views: ports.views.clone(),
             zones: zones.clone(),
             commands: ports.commands.clone(),
             questions: ports.questions,
@@ -226,7 +226,7 @@ impl Daemon {
             server: self.server,
             cookies: self.cookies.clone(),
             metrics,
-            view: ports.view,
+            views: ports.views,
         };
         servers.spawn(service.run(front.clone()));
         tracing::info!(name = %config.name, cluster = %config.cluster, dns = ?dns, gossip = %gossip, "serving");
@@ -443,7 +443,7 @@ struct Service {
     server: Arc<Server>,
     cookies: Arc<CookieRoots>,
     metrics: Arc<Metrics>,
-    view: watch::Receiver<Arc<View>>,
+    views: Views,
 }
 
 impl Service {
@@ -452,12 +452,11 @@ impl Service {
             stop.cancelled().await;
             return Ok("the service address");
         }
-        let (mut view, zones) = (self.view, self.zones.clone());
+        let (views, zones) = (self.views, self.zones.clone());
         let ready = async {
-            // Errors mean that the driver has ended, and so does the daemon.
-            let _ = view.wait_for(|view| view.initialised && serves_all(view, &zones)).await;
+            views.wait_for(|view| view.initialised && serves_all(view, &zones)).await;
             let alone = self.config.gossip.join.is_empty();
-            let caught_up = view.wait_for(|view| view.synced || (alone && view.members.len() == 1));
+            let caught_up = views.wait_for(|view| view.synced || (alone && view.members.len() == 1));
             let _ = timeout(CATCH_UP_TIME, caught_up).await;
         };
         tokio::select! {

@@ -35,4 +35,5 @@ pub mod published;
 pub mod replica;
 pub mod serve;
 pub mod store;
+pub mod views;
 pub mod zone;

@@ -28,6 +28,7 @@ use crate::decision::{Decision, DecisionRequest};
 use crate::metrics::Metrics;
 use crate::node::{Applied, Command, CommandError, EditOrigin, MemberView, Source, View, ZoneView};
 use crate::published::Published;
+use crate::views::Views;
 use crate::zone::{Name, Node, served_serial};
 
 /// Requests under way at once, waits included: more are a script gone wrong.
@@ -55,9 +56,7 @@ pub struct FilesHandle {
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// The node as it shows itself.
-    pub view: watch::Receiver<Arc<View>>,
-    /// Where to ask for the node as it is now.
-    pub views: mpsc::Sender<oneshot::Sender<Arc<View>>>,
+    pub views: Views,
     /// The zones as they are served.
     pub zones: Arc<Published>,
     /// Where commands for the node go.
@@ -198,12 +197,10 @@ async fn wait(
         let message = "nothing to wait for: say converged, live=N or serial=N";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, message));
     }
-    let mut views = shared.admin.view.clone();
-    let watching = async { views.wait_for(|view| condition.look(view, &origin).reached).await.is_ok() };
     tokio::select! {
         biased;
         () = shared.stop.cancelled() => return Err(ApiError::stopping()),
-        open = watching => if !open { return Err(ApiError::stopping()) },
+        () = shared.admin.views.wait_for(|view| condition.look(view, &origin).reached) => {}
         () = tokio::time::sleep(timeout.min(MAX_WAIT)) => {}
     }
     let view = shared.view().await;
@@ -261,12 +258,10 @@ impl Shared {
         &self.admin.backups
     }
 
-    /// The node as it is: what was answered or acknowledged before a person asks is in it. Of a node that is about to
-    /// end, the last that was seen.
+    /// The node as it is; of one that does not answer in time, as it was.
     async fn view(&self) -> Arc<View> {
-        let (reply, answer) = oneshot::channel();
-        let fresh = ask(self.admin.views.send(reply), answer).await;
-        fresh.unwrap_or_else(|_| Arc::clone(&self.admin.view.borrow()))
+        let now = tokio::time::timeout(COMMAND_TIMEOUT, self.admin.views.now());
+        now.await.unwrap_or_else(|_| self.admin.views.last())
     }
 
     async fn status(&self) -> Status {

@@ -23,6 +23,7 @@ use crate::node::{
 };
 use crate::published::Published;
 use crate::replica::WriteSet;
+use crate::views::{ViewReply, Views};
 use crate::zone::{Zone, ZoneSet};
 
 /// How many commands may wait in the channel, and how many may be under way in the core. More have to wait outside.
@@ -40,9 +41,9 @@ const MAX_BACKLOG: usize = 1024;
 /// How many things that have happened already are taken in before the loop waits again, which is when deadlines are seen.
 const AT_ONCE: usize = 64;
 
-/// How often the view is copied out at most when nobody asks for one: a view of a large node costs.
+/// How often a view is made at most for those that wait for a change: one of a large node costs.
 const VIEW_PERIOD: Duration = Duration::from_millis(50);
-/// How many times as long as a copy takes passes at least until the next: with thousands of zones copies take long, and
+/// How many times as long as a view takes passes at least until the next: with thousands of zones they take long, and
 /// the node has better to do.
 const VIEW_SHARE: u32 = 20;
 
@@ -122,17 +123,12 @@ type SentCommand = (Command, oneshot::Sender<Result<Applied, CommandError>>);
 /// A question with where its answer goes.
 type SentQuestion = (Question, oneshot::Sender<Result<Answer, CommandError>>);
 
-/// Where a view goes that somebody asked for.
-type ViewReply = oneshot::Sender<Arc<View>>;
-
 /// The other ends of the driver's channels.
 pub struct Ports {
     /// Takes commands. The outcome never comes if the driver ends first.
     pub commands: mpsc::Sender<SentCommand>,
     /// Takes questions about what the core holds.
     pub questions: mpsc::Sender<SentQuestion>,
-    /// Takes wishes for a view of the core as it is, rather than as it was a moment ago.
-    pub views: mpsc::Sender<ViewReply>,
     /// Takes the zone files as read at start, once.
     pub files: mpsc::Sender<Vec<Zone>>,
     /// For the store: writes to keep, in order.
@@ -141,8 +137,8 @@ pub struct Ports {
     pub written: mpsc::Sender<(PersistId, Result<(), String>)>,
     /// What to serve, for those that wait for changes.
     pub published: watch::Receiver<Arc<ZoneSet>>,
-    /// The core as it shows itself, a moment ago.
-    pub view: watch::Receiver<Arc<View>>,
+    /// The core as it shows itself.
+    pub views: Views,
 }
 
 /// Why a driver ended though nobody asked it to.
@@ -215,13 +211,13 @@ impl<C: Core> Driver<C> {
     pub fn new(core: C, endpoint: Endpoint, options: Options) -> (Driver<C>, Ports) {
         let (commands_in, commands) = mpsc::channel(MAX_COMMANDS);
         let (questions_in, questions) = mpsc::channel(1);
-        let (views_in, views) = mpsc::channel(1);
+        let (wishes, views) = mpsc::channel(1);
         let (files_in, files) = mpsc::channel(1);
         let (writes, writes_out) = mpsc::channel(MAX_WAITING_WRITES);
         let (written_in, written) = mpsc::channel(MAX_WAITING_WRITES);
         let zones = options.zones;
         let (published, published_out) = watch::channel(zones.load().zones().clone());
-        let (view, view_out) = watch::channel(Arc::new(core.view(options.clock.now())));
+        let view = watch::Sender::new(Arc::new(core.view(options.clock.now())));
         let (requests_in, inbound) = mpsc::channel(MAX_WAITING_REQUESTS);
         let (seeds_in, seeds) = mpsc::channel(1);
         let mut services = JoinSet::new();
@@ -240,12 +236,11 @@ impl<C: Core> Driver<C> {
         let ports = Ports {
             commands: commands_in,
             questions: questions_in,
-            views: views_in,
             files: files_in,
             writes: writes_out,
             written: written_in,
             published: published_out,
-            view: view_out,
+            views: Views::new(view.clone(), wishes),
         };
         let driver = Driver {
             core,
@@ -346,7 +341,7 @@ impl<C: Core> Driver<C> {
     async fn wake(&mut self) -> Wake {
         let (ending, clock) = (self.ending, self.clock);
         let tick = self.core.next_deadline().map(|mono| clock.instant(mono));
-        let view = self.view_old.then_some(self.next_view);
+        let view = self.is_view_wanted().then_some(self.next_view);
         let takes_commands = self.takes_commands();
         let keeps_up = self.backlog.len() < MAX_BACKLOG;
         tokio::select! {
@@ -406,7 +401,7 @@ impl<C: Core> Driver<C> {
             self.perform(effect)?;
         }
         self.view_old = true;
-        if Instant::now() >= self.next_view {
+        if self.is_view_wanted() && Instant::now() >= self.next_view {
             self.copy_view();
         }
         Ok(())
@@ -468,6 +463,11 @@ impl<C: Core> Driver<C> {
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody waits for a change, and there was one since the last view was made.
+    fn is_view_wanted(&self) -> bool {
+        self.view_old && self.view.receiver_count() > 0
     }
 
     fn copy_view(&mut self) {

@@ -12,6 +12,7 @@ use grapevine::decision::{Decision, DecisionRequest};
 use grapevine::metrics::Metrics;
 use grapevine::node::{self, Applied, CommandError, MemberState, MemberView, View, ZoneView};
 use grapevine::published::Published;
+use grapevine::views::Views;
 use grapevine::zone::{Name, Rdata, Record, RecordType, Soa, Zone, ZoneContent, ZoneSet};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -128,18 +129,17 @@ pub(crate) struct Ends {
 
 /// What a control server needs, made of channels.
 pub(crate) fn admin(zones: Vec<ZoneView>) -> (Admin, Ends) {
-    let (view, view_out) = watch::channel(node_view(zones));
+    let view = watch::Sender::new(node_view(zones));
     let (held, held_out) = watch::channel(Arc::new(Vec::new()));
     let (commands_in, commands) = mpsc::channel(4);
     let (requests, decisions) = mpsc::channel(4);
     let (questions_in, questions) = mpsc::channel(4);
     let (history_in, history) = mpsc::channel(4);
     let (backups, _) = mpsc::channel(1);
-    let (views, _) = mpsc::channel(1);
+    let (wishes, _) = mpsc::channel(1);
     let admin = Admin {
         backups,
-        view: view_out,
-        views,
+        views: Views::new(view.clone(), wishes),
         zones: Arc::new(Published::from(zone_set())),
         commands: commands_in,
         questions: questions_in,

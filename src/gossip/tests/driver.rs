@@ -181,7 +181,7 @@ async fn published_zones_are_swapped_in_and_announced() {
 async fn the_view_follows_events() {
     let running = Running::start(|_| Vec::new()).await;
     running.ports.files.send(Vec::new()).await.unwrap();
-    eventually("both events in view", || running.ports.view.borrow().name == "2").await;
+    timeout(DEADLINE, running.ports.views.wait_for(|view| view.name == "2")).await.expect("both events in view");
 }
 
 #[tokio::test]
@@ -195,9 +195,7 @@ async fn a_view_that_is_asked_for_holds_all_that_has_happened() {
         while seen() < count {
             tokio::task::yield_now().await;
         }
-        let (reply, view) = oneshot::channel();
-        running.ports.views.send(reply).await.unwrap();
-        assert_eq!(view.await.unwrap().name, count.to_string());
+        assert_eq!(running.ports.views.now().await.name, count.to_string());
     }
 }
 
@@ -365,8 +363,11 @@ impl Member {
         Member { addr, ports, shutdown, task: tokio::spawn(driver.run()) }
     }
 
-    fn sees(&self, name: &str, state: crate::node::MemberState) -> bool {
-        self.ports.view.borrow().members.iter().any(|member| member.name == name && member.state == state)
+    /// Waits until it sees a member so.
+    async fn sees(&self, name: &str, state: crate::node::MemberState) {
+        let sees = |view: &View| view.members.iter().any(|member| member.name == name && member.state == state);
+        let seen = timeout(DEADLINE, self.ports.views.wait_for(sees)).await;
+        seen.unwrap_or_else(|_| panic!("{name} is not seen {state:?}"));
     }
 }
 
@@ -375,10 +376,9 @@ async fn real_nodes_find_each_other_by_a_seeds_name_and_learn_who_left() {
     use crate::node::MemberState::{Alive, Left};
     let first = Member::start("a", None).await;
     let others = [Member::start("b", Some(first.addr)).await, Member::start("c", Some(first.addr)).await];
-    eventually("all see all", || {
-        first.sees("b", Alive) && first.sees("c", Alive) && others[0].sees("c", Alive) && others[1].sees("b", Alive)
-    })
-    .await;
+    for (node, name) in [(&first, "b"), (&first, "c"), (&others[0], "c"), (&others[1], "b")] {
+        node.sees(name, Alive).await;
+    }
 
     let twin = Member::start("b", Some(first.addr)).await;
     let ended = timeout(DEADLINE, twin.task).await.expect("the second of a name ends").unwrap();
@@ -387,5 +387,7 @@ async fn real_nodes_find_each_other_by_a_seeds_name_and_learn_who_left() {
 
     first.shutdown.cancel();
     assert!(timeout(DEADLINE, first.task).await.unwrap().unwrap().is_ok());
-    eventually("a left", || others.iter().all(|other| other.sees("a", Left))).await;
+    for other in &others {
+        other.sees("a", Left).await;
+    }
 }
