@@ -102,7 +102,7 @@ impl Bases {
             Ok(file) if reading.sources.len() == 1 && reading.text.len() <= MAX_TEXT => {
                 let earlier = self.text(origin);
                 let text = KeptText::new(&reading.text, reading.hash, file.plain_from(), earlier.as_ref());
-                write::replace_soon(&path, &seal(codec::encode(&text)))
+                write::replace_soon(&path, &text.to_bytes())
             }
             _ => match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -116,8 +116,7 @@ impl Bases {
 
     /// The text of a zone's file as it was taken over or written last.
     pub(super) fn text(&self, origin: &Name) -> Option<KeptText> {
-        let bytes = fs::read(self.directory(origin).join(TEXT)).ok()?;
-        codec::decode_own(open(&bytes)?).ok()
+        KeptText::open(&self.directory(origin).join(TEXT)).ok().flatten()
     }
 
     /// Notes that a file says just what its zone had under the file's marker, so that it need not be read again at the
@@ -264,14 +263,14 @@ fn starts_with(path: &Path, bytes: &[u8]) -> bool {
 }
 
 /// Puts a checksum before the bytes.
-fn seal(mut packed: Vec<u8>) -> Vec<u8> {
+pub(super) fn seal(mut packed: Vec<u8>) -> Vec<u8> {
     let sum = checksum(&packed);
     packed.splice(0..0, sum);
     packed
 }
 
 /// The bytes after their checksum; `None` if they are not what was written.
-fn open(bytes: &[u8]) -> Option<&[u8]> {
+pub(super) fn open(bytes: &[u8]) -> Option<&[u8]> {
     let (sum, packed) = bytes.split_at_checked(CHECKSUM)?;
     (sum == checksum(packed)).then_some(packed)
 }

@@ -293,7 +293,7 @@ impl ZoneFiles {
     pub(super) fn earlier(&self, origin: &Name) -> Option<Earlier> {
         let entry = self.entries.get(origin)?;
         let (accepted, zone) = (entry.accepted?, entry.said.clone()?);
-        let text = self.bases.text(origin).filter(|text| text.is_plain() && text.hash == accepted.hash)?;
+        let text = self.bases.text(origin).filter(|text| text.is_plain() && text.hash() == accepted.hash)?;
         Some(Earlier { text, zone })
     }
 

@@ -1,12 +1,18 @@
 //! A text as it was taken over or written last, kept small: compressed, in pieces of whole lines, each of which is known
-//! by its hash. What differs in a later version of the text is found without unpacking what does not.
+//! by its hash. What differs in a later version of the text is found without unpacking, or even reading, what does not.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::bases;
 use super::read::Hash;
 use crate::codec;
 use crate::master::Hunk;
@@ -33,17 +39,29 @@ struct Piece {
     packed: u32,
 }
 
-/// A text.
+/// What is known of a text without its pieces.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct KeptText {
+struct Head {
     /// Of the text, by which it is told from others.
-    pub hash: Hash,
+    hash: Hash,
     /// Whether it is plain from the end of its first piece on; see [`crate::master::ZoneFile::plain_from`].
     is_plain: bool,
     pieces: Vec<Piece>,
-    /// The pieces one after another, each compressed.
-    #[serde(with = "codec::bytes")]
-    packed: Vec<u8>,
+}
+
+/// The pieces one after another, each compressed.
+#[derive(Debug)]
+enum Packed {
+    Here(Vec<u8>),
+    /// In a file, from so many bytes on. What is read there counts only if it has the hash that it must have.
+    There(File, u64),
+}
+
+/// A text.
+#[derive(Debug)]
+pub(super) struct KeptText {
+    head: Head,
+    packed: Packed,
 }
 
 impl KeptText {
@@ -51,52 +69,79 @@ impl KeptText {
     pub(super) fn new(text: &[u8], hash: Hash, plain_from: Option<usize>, earlier: Option<&KeptText>) -> KeptText {
         let cut = cut(text);
         let is_plain = cut.first().is_some_and(|(first, _)| plain_from.is_some_and(|from| from <= first.end));
-        let mut kept = KeptText { hash, is_plain, pieces: Vec::with_capacity(cut.len()), packed: Vec::new() };
-        let known: HashMap<Hash, &[u8]> = earlier.into_iter().flat_map(KeptText::packed_pieces).collect();
+        let mut head = Head { hash, is_plain, pieces: Vec::with_capacity(cut.len()) };
+        let mut all = Vec::new();
+        let before = earlier.and_then(|earlier| Some((earlier, earlier.packed(0..earlier.head.pieces.len())?)));
+        let known: HashMap<Hash, &[u8]> =
+            before.iter().flat_map(|(earlier, packed)| split(&earlier.head.pieces, packed)).collect();
         for (range, hash) in cut {
-            let start = kept.packed.len();
+            let start = all.len();
             let length = range.len() as u32;
             match known.get(&hash) {
-                Some(packed) => kept.packed.extend_from_slice(packed),
-                None => kept.packed.extend(lz4_flex::compress(&text[range])),
+                Some(packed) => all.extend_from_slice(packed),
+                None => all.extend(lz4_flex::compress(&text[range])),
             }
-            kept.pieces.push(Piece { hash, length, packed: (kept.packed.len() - start) as u32 });
+            head.pieces.push(Piece { hash, length, packed: (all.len() - start) as u32 });
         }
-        kept
+        KeptText { head, packed: Packed::Here(all) }
+    }
+
+    /// The text as it is written to a file: the length of what comes before the pieces, that under its checksum, and the pieces.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let head = bases::seal(codec::encode(&self.head));
+        let packed = self.packed(0..self.head.pieces.len()).unwrap_or_default();
+        [&(head.len() as u32).to_le_bytes(), &head[..], &packed].concat()
+    }
+
+    /// The text that was written to a file, of which the pieces are read when they are wanted; `None` if it is none.
+    pub(super) fn open(path: &Path) -> io::Result<Option<KeptText>> {
+        let mut file = File::open(path)?;
+        let mut length = [0; 4];
+        file.read_exact(&mut length)?;
+        let length = u64::from(u32::from_le_bytes(length));
+        let mut head = Vec::new();
+        (&file).take(length).read_to_end(&mut head)?;
+        let head = bases::open(&head).and_then(|head| codec::decode_own::<Head>(head).ok());
+        Ok(head.map(|head| KeptText { head, packed: Packed::There(file, 4 + length) }))
+    }
+
+    /// Of the whole text.
+    pub(super) fn hash(&self) -> Hash {
+        self.head.hash
     }
 
     /// Whether [`KeptText::hunks`] may be of use.
     pub(super) fn is_plain(&self) -> bool {
-        self.is_plain
+        self.head.is_plain
     }
 
     /// The whole text; `None` if it is not what was kept.
     pub(super) fn text(&self) -> Option<Vec<u8>> {
-        let text = self.unpack(0..self.pieces.len())?;
-        (*blake3::hash(&text).as_bytes() == self.hash).then_some(text)
+        let text = self.unpack(0..self.head.pieces.len())?;
+        (*blake3::hash(&text).as_bytes() == self.head.hash).then_some(text)
     }
 
     /// The lines in which a later version differs, as [`crate::master::ZoneFile::parse_changes`] wants them; `None` if the text
     /// was not plain, or so much has changed that all may as well be read.
     pub(super) fn hunks(&self, text: &[u8]) -> Option<Vec<Hunk>> {
         let now = cut(text);
-        let (first, _) = now.first().filter(|_| self.is_plain)?;
-        let index: HashMap<Hash, usize> =
-            self.pieces.iter().zip(0..).map(|(piece, index)| (piece.hash, index)).collect();
+        let (first, _) = now.first().filter(|_| self.head.is_plain)?;
+        let pieces = &self.head.pieces;
+        let index: HashMap<Hash, usize> = pieces.iter().zip(0..).map(|(piece, index)| (piece.hash, index)).collect();
         // The head is read in any case, for what it puts in force.
-        let is_same_head = self.pieces.first().is_some_and(|piece| piece.hash == now[0].1);
+        let is_same_head = pieces.first().is_some_and(|piece| piece.hash == now[0].1);
         let (mut old, mut new) = if is_same_head { (1, 1) } else { (0, 0) };
         let mut hunks = Vec::new();
         if is_same_head {
             hunks.push(Hunk { old: self.unpack(0..1)?.into(), new: first.clone() });
         }
         let mut changed = 0;
-        while old < self.pieces.len() || new < now.len() {
+        while old < pieces.len() || new < now.len() {
             let meets = |(at, (_, hash)): (usize, &(Range<usize>, Hash))| {
                 index.get(hash).filter(|&&index| index >= old).map(|&index| (index, at))
             };
             let met = now.iter().enumerate().skip(new).find_map(meets);
-            let (old_end, new_end) = met.unwrap_or((self.pieces.len(), now.len()));
+            let (old_end, new_end) = met.unwrap_or((pieces.len(), now.len()));
             if (old_end, new_end) != (old, new) {
                 let start = now.get(new).map_or(text.len(), |(range, _)| range.start);
                 let end = now.get(new_end).map_or(text.len(), |(range, _)| range.start);
@@ -115,24 +160,47 @@ impl KeptText {
         Some(hunks)
     }
 
-    fn packed_pieces(&self) -> impl Iterator<Item = (Hash, &[u8])> {
-        let mut rest = &self.packed[..];
-        self.pieces.iter().map_while(move |piece| {
-            let (packed, others) = rest.split_at_checked(piece.packed as usize)?;
-            rest = others;
-            Some((piece.hash, packed))
-        })
+    /// Some pieces as they are kept.
+    fn packed(&self, pieces: Range<usize>) -> Option<Cow<'_, [u8]>> {
+        let length = |pieces: &[Piece]| pieces.iter().map(|piece| u64::from(piece.packed)).sum::<u64>();
+        let (start, length) = (length(self.head.pieces.get(..pieces.start)?), length(self.head.pieces.get(pieces)?));
+        match &self.packed {
+            Packed::Here(all) => all.get(start as usize..(start + length) as usize).map(Cow::Borrowed),
+            Packed::There(file, first) => {
+                // A file that is shorter than it says is no reason to take so much memory.
+                if file.metadata().ok()?.len() < first + start + length {
+                    return None;
+                }
+                let mut packed = vec![0; length as usize];
+                file.read_exact_at(&mut packed, first + start).ok()?;
+                Some(Cow::Owned(packed))
+            }
+        }
     }
 
-    /// The text of some pieces.
+    /// The text of some pieces; `None` if it is not what was kept.
     fn unpack(&self, pieces: Range<usize>) -> Option<Vec<u8>> {
-        let lengths = self.pieces.get(pieces.clone())?.iter().map(|piece| piece.length as usize);
-        let mut text = Vec::with_capacity(lengths.clone().sum());
-        for (length, (_, packed)) in lengths.zip(self.packed_pieces().skip(pieces.start)) {
-            text.extend(lz4_flex::decompress(packed, length).ok()?);
+        let packed = self.packed(pieces.clone())?;
+        let pieces = self.head.pieces.get(pieces)?;
+        let mut text = Vec::with_capacity(pieces.iter().map(|piece| piece.length as usize).sum());
+        for (piece, (hash, packed)) in pieces.iter().zip(split(pieces, &packed)) {
+            let unpacked = lz4_flex::decompress(packed, piece.length as usize).ok()?;
+            if *blake3::hash(&unpacked).as_bytes() != hash {
+                return None;
+            }
+            text.extend(unpacked);
         }
         Some(text)
     }
+}
+
+/// Each of some pieces with its hash.
+fn split<'p>(pieces: &[Piece], mut packed: &'p [u8]) -> impl Iterator<Item = (Hash, &'p [u8])> {
+    pieces.iter().map_while(move |piece| {
+        let (this, others) = packed.split_at_checked(piece.packed as usize)?;
+        packed = others;
+        Some((piece.hash, this))
+    })
 }
 
 /// The pieces of a text, each with its hash.
@@ -244,7 +312,14 @@ mod tests {
             prop_assert!(changed < old.len() / 4, "{} of {} bytes", changed, old.len());
             let again = kept(&new, Some(&text));
             prop_assert_eq!(again.text(), kept(&new, None).text());
-            prop_assert_eq!(again.packed, kept(&new, None).packed);
+            prop_assert_eq!(again.to_bytes(), kept(&new, None).to_bytes());
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path().join("text");
+            std::fs::write(&path, text.to_bytes()).expect("a file");
+            let from_file = KeptText::open(&path).expect("a file").expect("a text");
+            prop_assert_eq!(from_file.text(), Some(old.clone().into_bytes()));
+            prop_assert_eq!(rebuilt(&old, &new, &from_file.hunks(new.as_bytes()).expect("little has changed")), new.clone());
+            prop_assert_eq!(kept(&new, Some(&from_file)).to_bytes(), again.to_bytes());
         }
     }
 
@@ -258,6 +333,31 @@ mod tests {
         assert_eq!(hunks.len(), 2);
         assert_eq!(&hunks[1].old[..], b"host150000 A 192.0.597.153\n");
         assert_eq!(&now[hunks[1].new.clone()], text[150_000]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_it_was_written_is_no_text() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("text");
+        let lines = lines(20_000).concat();
+        let bytes = kept(&lines, None).to_bytes();
+        let opened = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("a file");
+            KeptText::open(&path).ok().flatten()
+        };
+        for cut in [0, 3, 4, 50, bytes.len() - 1] {
+            assert_eq!(opened(&bytes[..cut]).and_then(|text| text.text()), None, "{cut} bytes");
+        }
+        for at in [0, 5, 20, 60, bytes.len() / 2, bytes.len() - 2] {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 0x10;
+            let text = opened(&wrong);
+            assert_eq!(text.as_ref().and_then(KeptText::text), None, "byte {at}");
+            let changed = format!("{lines}more A 192.0.2.1\n").replace("host0 A", "host0 60 A");
+            if let Some(hunks) = text.and_then(|text| text.hunks(changed.as_bytes())) {
+                assert_eq!(rebuilt(&lines, &changed, &hunks), changed, "byte {at}");
+            }
+        }
     }
 
     #[test]

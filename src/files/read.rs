@@ -147,7 +147,7 @@ pub(super) fn assemble(
     // There is one copy of each text: what is parsed shares it.
     let load = |name: &str, path: &Path| match texts.get(name) {
         Some(text) => Ok((text.clone(), None)),
-        None => read_source(path).map(|(text, signature)| (Arc::from(text), Some(signature))),
+        None => read_source(path).map(|(text, signature)| (text, Some(signature))),
     };
     let name = path.to_string_lossy().into_owned();
     let (text, signature) = load(&name, path).map_err(|error| match error.kind() {
@@ -218,11 +218,11 @@ fn hash_text(hasher: &mut blake3::Hasher, text: &[u8]) {
 
 /// Reads one file whole, as the zone files and those that they include are read: no device, and no file without end.
 pub fn read_text(path: &Path) -> io::Result<Vec<u8>> {
-    read_source(path).map(|(text, _)| text)
+    read_source(path).map(|(text, _)| text.to_vec())
 }
 
 /// Reads one file whole. `Interrupted` if somebody wrote to it meanwhile.
-fn read_source(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
+fn read_source(path: &Path) -> io::Result<(Arc<[u8]>, Signature)> {
     // Opening a pipe would wait for a writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
@@ -232,14 +232,18 @@ fn read_source(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
     if before.size() > MAX_FILE_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {MAX_FILE_BYTES} bytes")));
     }
-    let mut text = Vec::with_capacity(before.size() as usize + 1);
-    file.by_ref().take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
+    // Into the memory where it stays: of large files that is what takes the time.
+    let mut text: Arc<[u8]> = std::iter::repeat_n(0, before.size() as usize).collect();
+    let moving = || io::Error::from(io::ErrorKind::Interrupted);
+    let bytes = Arc::get_mut(&mut text).ok_or_else(moving)?;
+    file.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => moving(),
+        _ => error,
+    })?;
+    let is_whole = file.read(&mut [0])? == 0;
     let (before, after) = (Signature::of(&before), Signature::of(&file.metadata()?));
     let same = Signature { fresh: false, ..before } == Signature { fresh: false, ..after };
-    if !same || text.len() as u64 != before.size {
-        return Err(io::ErrorKind::Interrupted.into());
-    }
-    Ok((text, before))
+    if is_whole && same { Ok((text, before)) } else { Err(moving()) }
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ pub(crate) fn large_edits(options: &Options) -> io::Result<()> {
         |what: &str, took: Option<Spread>, pause: f64| vec![what.to_owned(), cell(took, 1), format!("{pause:.1}")];
     let rows = [row("record replace", direct, pause_direct), row("save of the file", saved, pause_saved)];
     report.table(&["edit", "answered after, ms", "longest pause, ms"], &rows);
-    report.say(&format!("Reading the file takes {read:.0} ms."));
+    report.say(&format!("To read the file into fresh memory takes {read:.0} ms, the least of {SAVES} times."));
     if let Some(took) = direct {
         report.goal("a record edit is answered, ms", "≤ 10", &spread(took, 1), took.median <= 10.0);
     }
@@ -163,12 +163,16 @@ fn time_records(server: &Server, origin: &str) -> io::Result<Option<Spread>> {
     Ok(Spread::of(took))
 }
 
-/// How long it takes to read a file, in milliseconds.
+/// The least time that it takes to read a file into memory of its own, in milliseconds.
 fn time_read(file: &Path) -> io::Result<f64> {
-    let began = Instant::now();
-    let length = fs::read(file)?.len();
-    assert!(length > 0, "the zone file has content");
-    Ok(began.elapsed().as_secs_f64() * 1000.0)
+    let mut least = f64::INFINITY;
+    for _ in 0..SAVES {
+        let began = Instant::now();
+        let length = fs::read(file)?.len();
+        least = least.min(began.elapsed().as_secs_f64() * 1000.0);
+        assert!(length > 0, "the zone file has content");
+    }
+    Ok(least)
 }
 
 fn time_saves(server: &Server, file: &Path, origin: &str) -> io::Result<Option<Spread>> {
