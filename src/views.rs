@@ -71,10 +71,15 @@ mod tests {
         })
     }
 
+    /// The way to a view, with the ends of whoever makes it.
+    fn views() -> (Views, watch::Sender<Arc<View>>, mpsc::Receiver<ViewReply>) {
+        let (newest, (wishes_in, wishes)) = (watch::Sender::new(view(0)), mpsc::channel(1));
+        (Views::new(newest.clone(), wishes_in), newest, wishes)
+    }
+
     #[tokio::test]
     async fn whoever_waits_is_subscribed_before_the_wish_and_no_longer_than_it_waits() {
-        let (newest, (wishes_in, mut wishes)) = (watch::Sender::new(view(0)), mpsc::channel(1));
-        let views = Views::new(newest.clone(), wishes_in);
+        let (views, newest, mut wishes) = views();
         let waiting = {
             let views = views.clone();
             tokio::spawn(async move { views.wait_for(|view| view.at_ms == 2).await })
@@ -89,8 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_node_that_has_ended_the_last_view_is_shown() {
-        let (newest, (wishes_in, mut wishes)) = (watch::Sender::new(view(0)), mpsc::channel(1));
-        let views = Views::new(newest.clone(), wishes_in);
+        let (views, newest, mut wishes) = views();
         let asked = {
             let views = views.clone();
             tokio::spawn(async move { views.now().await.at_ms })
